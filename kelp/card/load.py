@@ -1,0 +1,106 @@
+"""Reading cards from files; every error names the file, the field and what was expected there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from kelp.card.schema import Card
+from kelp.errors import InvalidRequest
+from kelp.settings.model import parse_settings, settings_of
+
+# libyaml's loader is ten times faster; a YAML without it is still read.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class CardError(InvalidRequest):
+    """A card that cannot be used: `FILE: FIELD: what is wrong`, one line a fault."""
+
+    default_code = "invalid_card"
+
+
+def parse_card(text: str, *, source: str = "card") -> Card:
+    """The card in `text` (YAML or JSON). CardError names `source`, the field and what was expected."""
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise CardError(f"{source}: not YAML: {_one_line(error)}") from None
+    if not isinstance(data, dict):
+        raise CardError(f"{source}: expected a mapping of fields, got {type(data).__name__}")
+    try:
+        card = Card.model_validate(data)
+    except ValidationError as error:
+        raise CardError("\n".join(f"{source}: {line}" for line in _faults(error))) from None
+    _check_settings(card, source)
+    return card
+
+
+def load_card(path: str | Path) -> Card:
+    """The card in the file at `path`; a relative `weights.uri` becomes absolute, seen from that file."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CardError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CardError(f"{path}: not UTF-8 text") from None
+    card = parse_card(text, source=str(path))
+    uri = card.weights.uri
+    if "://" in uri:
+        return card
+    absolute = (path.resolve().parent / Path(uri).expanduser()).resolve()
+    return card.model_copy(update={"weights": card.weights.model_copy(update={"uri": str(absolute)})})
+
+
+def load_cards(folder: str | Path) -> dict[str, Card]:
+    """All cards of a folder (`*.yaml`, `*.yml`), by the model's name. Two with one name are an error."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CardError(f"{folder}: expected a folder of model cards")
+    cards: dict[str, Card] = {}
+    origin: dict[str, Path] = {}
+    for path in sorted(p for p in folder.iterdir() if p.suffix in {".yaml", ".yml"} and not p.name.startswith(".")):
+        card = load_card(path)
+        if card.model_name in cards:
+            raise CardError(f"{path}: name: '{card.model_name}' is already described by {origin[card.model_name]}")
+        cards[card.model_name], origin[card.model_name] = card, path
+    return cards
+
+
+def card_json_schema() -> dict[str, Any]:
+    """JSON schema (2020-12) of a card, for editors and charts."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Kelp model card",
+        **{k: v for k, v in Card.model_json_schema(by_alias=True).items() if k != "title"},
+    }
+
+
+def _check_settings(card: Card, source: str) -> None:
+    """The shared settings are checked here; what a runtime declares for itself is checked by that runtime."""
+    known = settings_of(card.task)
+    try:
+        parse_settings({k: v for k, v in card.settings.items() if k in known}, known, where="settings")
+    except InvalidRequest as error:
+        raise CardError(f"{source}: {error}") from None
+
+
+def _faults(error: ValidationError) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False):
+        field = ".".join(str(part) for part in fault["loc"]) or "card"
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{field}: unknown field")
+        elif fault["type"] == "missing":
+            lines.append(f"{field}: required, but not there")
+        else:
+            given = f", got {fault['input']!r}" if isinstance(fault["input"], (str, int, float, bool)) else ""
+            lines.append(f"{field}: {fault['msg'].removeprefix('Value error, ')}{given}")
+    return lines
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
