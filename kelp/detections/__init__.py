@@ -1,6 +1,6 @@
 """What a model found: per image as a predictor hands it over, and as columns as it travels and is written back."""
 
 from kelp.detections.columns import Detections
-from kelp.detections.predictions import CropMask, Predictions
+from kelp.detections.predictions import Predictions
 
-__all__ = ["CropMask", "Detections", "Predictions"]
+__all__ = ["Detections", "Predictions"]

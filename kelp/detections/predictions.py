@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kelp.detections.check import array
-
-
-class CropMask(NamedTuple):
-    """An instance's mask, cut to where it is.
-
-    `pixels`: bool or uint8 0/1 [h, w]; `x`, `y`: the crop's left upper pixel in the original image.
-    """
-
-    pixels: NDArray[np.uint8] | NDArray[np.bool_]
-    x: int
-    y: int
+from kelp.geometry.spans import MaskSpans
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +19,7 @@ class Predictions:
     label_id: int32 [D], index into the model's label names
     score: float32 [D], 0..1
     box: float32 [D, 4], x1 y1 x2 y2, x2 and y2 exclusive
-    masks: D masks, or None where the model has none
+    masks: masks of the D instances as spans in the original image (`kelp.geometry.spans`), or None where there are none
     keypoints: float32 [D, K, 3], x y visibility 0..1, or None
     Raises ValueError where shapes disagree.
     """
@@ -40,7 +28,7 @@ class Predictions:
     label_id: NDArray[np.int32]
     score: NDArray[np.float32]
     box: NDArray[np.float32]
-    masks: Sequence[CropMask] | None = None
+    masks: MaskSpans | None = None
     keypoints: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
@@ -50,8 +38,10 @@ class Predictions:
         array(self.box, "box", np.float32, (count, 4))
         if self.keypoints is not None:
             array(self.keypoints, "keypoints", np.float32, (count, None, 3))
-        if self.masks is not None and len(self.masks) != count:
-            raise ValueError(f"masks: expected {count}, one a label_id, got {len(self.masks)}")
+        if self.masks is not None and (len(self.masks) != count or self.masks.size_hw != self.size_hw):
+            raise ValueError(
+                f"masks: expected {count} in an image of {self.size_hw}, got {len(self.masks)} in {self.masks.size_hw}"
+            )
 
     def __len__(self) -> int:
         return len(self.label_id)

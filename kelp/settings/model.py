@@ -6,7 +6,7 @@ query, and is taken from a Nuclio function's environment when that function is i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,17 +36,17 @@ class ModelSetting:
         Raises InvalidRequest naming the setting, what was given and what was expected.
         """
         expected = self.expected()
-        parsed = _PARSERS[self.kind](value)
-        inside = parsed is not None and (
-            parsed in self.choices
-            if self.kind == "choice"
-            else (self.minimum is None or parsed >= self.minimum) and (self.maximum is None or parsed <= self.maximum)
-        )
-        if not inside:
+        parsed: Any = _PARSERS[self.kind](value)
+        if parsed is None or not self._allows(parsed):
             raise InvalidRequest(
                 f"{where} '{self.name}': expected {expected}, got {_shown(value)}", code="invalid_parameter"
             )
         return parsed
+
+    def _allows(self, value: Any) -> bool:
+        if self.kind == "choice":
+            return value in self.choices
+        return (self.minimum is None or value >= self.minimum) and (self.maximum is None or value <= self.maximum)
 
     def expected(self) -> str:
         """What a valid value looks like, for messages and docs."""
@@ -86,11 +86,15 @@ def _as_bool(value: Any) -> bool | None:
     return {"true": True, "1": True, "false": False, "0": False}.get(str(value).strip().lower())
 
 
-_PARSERS = {
+def _as_word(value: Any) -> str | None:
+    return value.strip().lower() if isinstance(value, str) else None
+
+
+_PARSERS: dict[Kind, Callable[[Any], Any]] = {
     "float": _as_float,
     "int": _as_int,
     "bool": _as_bool,
-    "choice": lambda value: value.strip().lower() if isinstance(value, str) else None,
+    "choice": _as_word,
 }
 
 SHAPES = ("auto", "polygon", "polyline", "mask", "rectangle")

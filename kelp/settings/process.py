@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -59,13 +59,16 @@ class ProcessSettings(BaseSettings):
         return init_settings, env_settings, _FileVariables(settings_cls)
 
     @classmethod
-    def read(cls, **given: Any) -> Any:
+    def read(cls, **given: Any) -> Self:
         """The settings of this process. SettingsError names each variable that is wrong, never its value."""
         try:
             return cls(**given)
         except ValidationError as error:
-            faults = [
-                f"{PREFIX}{'_'.join(str(p) for p in fault['loc']).upper()}: {fault['msg'].removeprefix('Value error, ')}"
-                for fault in error.errors(include_url=False, include_input=False)
-            ]
-            raise SettingsError("\n".join(faults)) from None
+            raise SettingsError("\n".join(_faults(error))) from None
+
+
+def _faults(error: ValidationError) -> list[str]:
+    return [
+        f"{PREFIX}{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_url=False, include_input=False)
+    ]

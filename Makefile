@@ -1,0 +1,60 @@
+# Kelp: `make demo` shows it working, `make test` proves it. The environment is .venv, made from requirements/*.txt.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+PY := $(BIN)/python
+COMPONENTS := bridge local yolo yolo-onnx kserve
+export PYTHONDONTWRITEBYTECODE :=
+# ultralytics: never ask the network, never install anything.
+export YOLO_OFFLINE := true
+export YOLO_AUTOINSTALL := false
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.demo: requirements/demo.txt pyproject.toml environments/local/make_env.sh
+	@environments/local/make_env.sh demo
+
+.venv/.dev: requirements/dev.txt pyproject.toml environments/local/make_env.sh
+	@environments/local/make_env.sh dev
+
+demo: .venv/.demo ## a job started in a CVAT is annotated; STAY=1 leaves it running
+	@$(PY) -m demo $(if $(STAY),--stay)
+
+test: .venv/.dev ## the tests, both engines (brings torch)
+	@$(PY) -m pytest -m "not slow"
+
+test-slow: .venv/.dev ## what takes longer: every kill, full-size shapes
+	@$(PY) -m pytest -m slow
+
+lint: .venv/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/.dev
+	@$(BIN)/mypy
+
+check: lint types test ## lint, types, tests: what must be green
+
+bench: .venv/.dev ## measure, write benchmarks/results, renew docs/performance.md
+	@$(PY) -m benchmarks
+
+weights: .venv/.dev ## train the small weights on the synthetic reef (resumable)
+	@$(PY) -m demo.training
+
+locks: ## renew requirements/*.txt from pyproject.toml (needs uv)
+	@set -x; uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header $(UPGRADE) \
+	  pyproject.toml --extra dev -o requirements/dev.txt; \
+	for part in demo $(COMPONENTS); do \
+	  uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header -c requirements/dev.txt \
+	    pyproject.toml --extra $$part -o requirements/$$part.txt; \
+	done
+
+clean: ## remove what was made here: environment, caches, demo output
+	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis .kelp build dist demo/out
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help demo test test-slow lint types check bench weights locks clean
