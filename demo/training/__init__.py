@@ -1,0 +1,1 @@
+"""Training of the small weights on the synthetic reef."""

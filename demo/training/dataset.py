@@ -1,0 +1,120 @@
+"""Pictures of the reef on disk, in the form ultralytics trains on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from demo.reef import GENUS_NAMES, TRAINING_SEEDS, VALIDATION_SEEDS, Scene, render
+from demo.training.recipes import Recipe
+
+_Image = NDArray[np.uint8]
+
+
+def build(recipe: Recipe, folder: Path, workers: int) -> Iterator[tuple[int, int]]:
+    """Renders what is missing of a recipe's pictures into `folder`; yields (done, all).
+
+    Makes images/{train,val}/SEED.jpg, labels/{train,val}/SEED.txt and data.yaml. A picture's label is written last, so
+    a picture that has one is whole.
+    """
+    wanted = [("train", seed) for seed in TRAINING_SEEDS[: recipe.pictures]]
+    wanted += [("val", seed) for seed in VALIDATION_SEEDS[: recipe.validation_pictures]]
+    for split in ("train", "val"):
+        (folder / "images" / split).mkdir(parents=True, exist_ok=True)
+        (folder / "labels" / split).mkdir(parents=True, exist_ok=True)
+    _write_description(recipe, folder)
+    missing = [item for item in wanted if not (folder / "labels" / item[0] / f"{item[1]}.txt").exists()]
+    done = len(wanted) - len(missing)
+    yield done, len(wanted)
+    with ProcessPoolExecutor(workers) as pool:
+        for _ in pool.map(partial(_write, recipe, folder), missing, chunksize=4):
+            done += 1
+            yield done, len(wanted)
+
+
+def _write_description(recipe: Recipe, folder: Path) -> None:
+    names = ["quadrat"] if recipe.task == "pose" else list(GENUS_NAMES)
+    description: dict[str, object] = {"path": str(folder), "train": "images/train", "val": "images/val", "names": names}
+    if recipe.task == "pose":
+        description |= {"kpt_shape": [4, 3], "flip_idx": [0, 1, 2, 3]}
+    # JSON is YAML, and keeps numbers as they are; ultralytics wants the ending.
+    (folder / "data.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(description))))
+
+
+def _write(recipe: Recipe, folder: Path, item: tuple[str, int]) -> None:
+    split, seed = item
+    scene = render(seed, recipe.picture_px)
+    image, instances = _seen(scene, recipe)
+    cv2.imwrite(str(folder / "images" / split / f"{seed}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    lines = {"segment": _polygons, "detect": _boxes, "pose": _corners}[recipe.task](scene, instances)
+    label = folder / "labels" / split / f"{seed}.txt"
+    label.with_suffix(".part").write_text("\n".join(lines))
+    label.with_suffix(".part").replace(label)
+
+
+def _seen(scene: Scene, recipe: Recipe) -> tuple[_Image, NDArray[np.int32]]:
+    """The picture a seed contributes: most as photographed, some without the grid, some cropped to the quadrat.
+
+    Further steps of a pipeline crop quadrats and remove grids, and the model should know both.
+    """
+    if recipe.task == "pose" or scene.seed % 4 < 2:
+        return scene.image, scene.instances
+    if scene.seed % 4 == 2:
+        return scene.image_without_grid, scene.instances
+    size = scene.image.shape[0]
+    target = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float32) - np.float32(0.5)
+    warp = cv2.getPerspectiveTransform(scene.corners.astype(np.float32), target)
+    image = scene.image if scene.seed % 8 == 3 else scene.image_without_grid
+    cropped = cv2.warpPerspective(image, warp, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    instances = cv2.warpPerspective(scene.instances.astype(np.int16), warp, (size, size), flags=cv2.INTER_NEAREST)
+    return np.asarray(cropped, np.uint8), instances.astype(np.int32)
+
+
+def _outlines(instances: NDArray[np.int32], count: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Colony number and its largest outer contour in parts of the picture's side, float64 [V, 2]."""
+    size = instances.shape[0]
+    for colony in range(count):
+        contours, _ = cv2.findContours(
+            (instances == colony + 1).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
+        if not contours:
+            continue
+        largest = max(contours, key=cv2.contourArea)
+        # What a crop has cut to a sliver tells nothing about its genus.
+        if cv2.contourArea(largest) < 2e-4 * size * size:
+            continue
+        points = cv2.approxPolyDP(largest, 0.6, True)[:, 0].astype(np.float64)
+        if len(points) >= 3:
+            yield colony, (points + 0.5) / size
+
+
+def _polygons(scene: Scene, instances: NDArray[np.int32]) -> list[str]:
+    return [_line(scene.genus_ids[colony], points.ravel()) for colony, points in _outlines(instances, len(scene))]
+
+
+def _boxes(scene: Scene, instances: NDArray[np.int32]) -> list[str]:
+    lines = []
+    for colony, points in _outlines(instances, len(scene)):
+        low, high = points.min(axis=0), points.max(axis=0)
+        lines.append(_line(scene.genus_ids[colony], [*((low + high) / 2), *(high - low)]))
+    return lines
+
+
+def _corners(scene: Scene, instances: NDArray[np.int32]) -> list[str]:
+    size = instances.shape[0]
+    corners = np.clip((scene.corners + 0.5) / size, 0, 1)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    points = np.column_stack([corners, np.full(4, 2.0)])
+    return [_line(0, [*((low + high) / 2), *(high - low), *points.ravel()])]
+
+
+def _line(kind: int, numbers: Sequence[float] | NDArray[np.float64]) -> str:
+    return " ".join([str(int(kind)), *(f"{number:.5f}" for number in numbers)])

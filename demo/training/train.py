@@ -1,0 +1,73 @@
+"""One recipe's training, to be taken up again where it was killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from ultralytics import YOLO
+from ultralytics.utils import SETTINGS
+
+from demo.training.recipes import Recipe
+
+
+def train(recipe: Recipe, data: Path, folder: Path) -> Path:
+    """Trains to the end, from the last finished epoch if `folder` holds one; returns the trained checkpoint.
+
+    data: data.yaml of `dataset.build`. last.pt is written after each epoch; done.txt after the last one.
+    """
+    SETTINGS.update({"sync": False, "runs_dir": str(folder), "datasets_dir": str(folder)})
+    weights = folder / "train" / "weights" / "last.pt"
+    done = folder / "done.txt"
+    if done.exists() and weights.exists():
+        return weights
+    if weights.exists():
+        YOLO(weights).train(resume=True)
+    else:
+        model = YOLO(recipe.layers, task=recipe.task)
+        model.train(
+            data=str(data),
+            project=str(folder),
+            name="train",
+            exist_ok=True,
+            imgsz=recipe.imgsz,
+            epochs=recipe.epochs,
+            batch=recipe.batch,
+            # Every batch is a step: the default gathers 64 pictures first.
+            nbs=recipe.batch,
+            optimizer="AdamW",
+            lr0=recipe.rate,
+            lrf=0.02,
+            cos_lr=True,
+            warmup_epochs=0.5,
+            weight_decay=0.0005,
+            device="cpu",
+            workers=1,
+            cache="ram",
+            seed=7,
+            deterministic=True,
+            amp=False,
+            plots=False,
+            val=False,
+            # Validation of the few pictures happens once, at the end; the card's quality is measured elsewhere.
+            patience=0,
+            **_augmentation(recipe),
+        )
+    done.write_text(f"{torch.__version__}\n")
+    return weights
+
+
+def _augmentation(recipe: Recipe) -> dict[str, float]:
+    """Changes of colour, place and size; no mosaics: quadrats are photographed whole."""
+    mirrored = 0.0 if recipe.task == "pose" else 0.5
+    return {
+        "mosaic": 0.0,
+        "hsv_h": 0.01,
+        "hsv_s": 0.3,
+        "hsv_v": 0.3,
+        "scale": 0.2,
+        "translate": 0.06,
+        "fliplr": mirrored,
+        "flipud": mirrored,
+        "erasing": 0.0,
+    }
