@@ -1,0 +1,174 @@
+"""From a model's small mask grid to spans in the original image, without ever making the large mask.
+
+Between two columns of the grid a bilinear value changes along a row in a straight line, so a row of the original can
+switch between unset and set only once there. Each row is blended once, at the grid's width, and where its values
+change sign the pixel is computed: the work grows with outlines, not with areas. The result is, to the last pixel,
+that of enlarging the whole grid (rows first, then columns) in float32 and cutting each box out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kelp.geometry.boxes import pixel_boxes
+from kelp.geometry.spans import Indices, MaskSpans, joined, offsets_of
+
+Grid = NDArray[np.float32]
+GridPart = Callable[[int, slice, slice], Grid]
+"""(instance, rows, columns) → that part of the instance's grid, above the threshold positive, float32."""
+
+# Values blended at a time: they should stay in the processor's own memory.
+_CHUNK = 1 << 17
+
+
+class Taps(NamedTuple):
+    """For each of n pixels along one axis the two grid cells it lies between.
+
+    lower, upper: int64 [n]; weight: float32 [n] of the upper cell, 0..1; begins: int64 [cells + 1], the first pixel
+    whose lower cell is at least this one; scale: cells per pixel.
+    """
+
+    lower: Indices
+    upper: Indices
+    weight: NDArray[np.float32]
+    begins: Indices
+    scale: float
+
+
+def taps(cells: int, pixels: int) -> Taps:
+    """Bilinear taps with pixel centres aligned (`align_corners=False`) and the outermost cells continued outwards."""
+    scale = cells / pixels
+    place = np.clip((np.arange(pixels) + 0.5) * scale - 0.5, 0, cells - 1)
+    lower = place.astype(np.int64)
+    weight = (place - lower).astype(np.float32)
+    return Taps(lower, np.minimum(lower + 1, cells - 1), weight, np.searchsorted(lower, np.arange(cells + 1)), scale)
+
+
+def spans_of_grids(
+    grids: NDArray[Any], size_hw: tuple[int, int], boxes: ArrayLike | None = None, threshold: float = 0.0
+) -> MaskSpans:
+    """Spans of D masks at the model's size, grids [D, h, w] that cover the whole image of `size_hw`.
+
+    Pixels are set where the enlarged value is above `threshold`: 0 for logits, 0.5 for probabilities and bool masks.
+    `boxes`: float half-open boxes [D, 4] in pixels of the image; nothing is set outside (see `pixel_boxes`).
+    Raises ValueError where shapes disagree or boxes are not finite.
+    """
+    if grids.ndim != 3 or 0 in grids.shape[1:]:
+        raise ValueError(f"grids: expected [D, h, w], got {list(grids.shape)}")
+    limits = np.tile((0, 0, size_hw[1], size_hw[0]), (len(grids), 1)) if boxes is None else pixel_boxes(boxes, size_hw)
+    if limits.shape != (len(grids), 4):
+        raise ValueError(f"boxes: expected [{len(grids)}, 4], got {list(limits.shape)}")
+
+    def part(instance: int, rows: slice, columns: slice) -> Grid:
+        cut = grids[instance, rows, columns].astype(np.float32, copy=False)
+        return cut - np.float32(threshold) if threshold else cut
+
+    return scan(part, grids.shape[1:], size_hw, limits)
+
+
+def scan(part: GridPart, grid_hw: tuple[int, ...], size_hw: tuple[int, int], boxes: NDArray[np.int32]) -> MaskSpans:
+    """Spans of the positive pixels inside half-open integer `boxes` [D, 4] of grids that `part` hands out."""
+    rows, columns = taps(grid_hw[0], size_hw[0]), taps(grid_hw[1], size_hw[1])
+    found = [_switches(chunk, columns) for chunk in _blended(part, rows, columns, boxes)]
+    if not found:
+        nothing = np.empty(0, np.int32)
+        return MaskSpans(size_hw, np.zeros(len(boxes) + 1, np.int64), nothing, nothing, nothing)
+    instance, y, x = (np.concatenate(values) for values in zip(*found, strict=True))
+    return joined(instance[::2], y[::2], x[::2], x[1::2], len(boxes), size_hw)
+
+
+class _Blended(NamedTuple):
+    """Rows of some instances at the height of the image and the width of the grid, each between two cells of -1.
+
+    values: float32 [n], instance after instance
+    instance, offset, stride: int64 [k], whose it is, where it begins in values, length of a row
+    first_cell: int64 [k], grid column of a row's first value; box: int64 [k, 4]
+    """
+
+    values: NDArray[np.float32]
+    instance: Indices
+    offset: Indices
+    stride: Indices
+    first_cell: Indices
+    box: Indices
+
+
+def _blended(part: GridPart, rows: Taps, columns: Taps, boxes: NDArray[np.int32]) -> Iterator[_Blended]:
+    x1, y1, x2, y2 = boxes.astype(np.int64).T
+    filled = np.flatnonzero((x2 > x1) & (y2 > y1))
+    x1, y1, x2, y2 = x1[filled], y1[filled], x2[filled], y2[filled]
+    left, right = columns.lower[x1], columns.upper[x2 - 1] + 1
+    top, bottom = rows.lower[y1], rows.upper[y2 - 1] + 1
+    stride = right - left + 2
+    sizes = (y2 - y1) * stride
+    for chunk in _chunks(sizes):
+        offset = offsets_of(sizes[chunk])
+        values = np.full(offset[-1], -1, np.float32)
+        for k, start, stop in zip(
+            range(chunk.start, chunk.stop), offset[:-1].tolist(), offset[1:].tolist(), strict=True
+        ):
+            grid = part(int(filled[k]), slice(top[k], bottom[k]), slice(left[k], right[k]))
+            own = slice(y1[k], y2[k])
+            blended = values[start:stop].reshape(-1, stride[k])[:, 1:-1]
+            upper = grid.take(rows.upper[own] - top[k], axis=0)
+            weight = rows.weight[own, None]
+            upper *= weight
+            np.multiply(grid.take(rows.lower[own] - top[k], axis=0), np.float32(1) - weight, out=blended)
+            blended += upper
+        own_boxes = np.stack((x1[chunk], y1[chunk], x2[chunk], y2[chunk]), 1)
+        yield _Blended(values, filled[chunk], offset[:-1], stride[chunk], left[chunk], own_boxes)
+
+
+def _switches(rows: _Blended, columns: Taps) -> tuple[Indices, NDArray[np.int32], NDArray[np.int32]]:
+    """Instance, row and column of every switch between unset and set: starts and ends in turn."""
+    values = rows.values
+    positive = values > 0
+    at = np.flatnonzero(positive[1:] != positive[:-1])
+    counts = np.diff(np.searchsorted(at, rows.offset), append=0)
+    counts[-1] += len(at)
+    owner = np.repeat(np.arange(len(rows.offset)), counts)
+    stride = rows.stride[owner]
+    row, place = np.divmod(at - rows.offset[owner], stride)
+    x1, y1, x2, _ = rows.box[owner].T
+    cell = rows.first_cell[owner] + place - 1
+    x = np.clip(_crossing(values[at], values[at + 1], cell, columns), x1, x2)
+    # The cells of -1 stand for the box's own edges.
+    x = np.where(place == 0, x1, np.where(place == stride - 2, x2, x))
+    return rows.instance[owner], (y1 + row).astype(np.int32), x.astype(np.int32)
+
+
+def _crossing(a: NDArray[np.float32], b: NDArray[np.float32], cell: Indices, columns: Taps) -> Indices:
+    """First pixel between cells `cell` and `cell + 1`, of values a and b of unlike sign, that has the sign of b.
+
+    The estimate of exact arithmetic can be a pixel off from what float32 blending gives; since blending never falls
+    where it should rise, looking at the two pixels beside it settles it.
+    """
+    cell = np.clip(cell, 0, len(columns.begins) - 2)
+    low, high = columns.begins[cell], columns.begins[cell + 1]
+    share = a / (a.astype(np.float64) - b)
+    x = np.clip(np.ceil((cell + share + 0.5) / columns.scale - 0.5).astype(np.int64), low, high)
+    rises = b > 0
+    before = np.maximum(x - 1, 0)
+    x -= (x > low) & (_is_set(a, b, columns.weight[before]) == rises)
+    now = np.minimum(x, len(columns.weight) - 1)
+    x += (x < high) & (_is_set(a, b, columns.weight[now]) != rises)
+    return x
+
+
+def _is_set(a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.bool_]:
+    is_set: NDArray[np.bool_] = a * (np.float32(1) - weight) + b * weight > 0
+    return is_set
+
+
+def _chunks(sizes: Indices) -> Iterable[slice]:
+    """Slices of consecutive instances with about _CHUNK values together."""
+    if not len(sizes):
+        return
+    number = np.cumsum(sizes) // _CHUNK
+    starts = np.flatnonzero(np.diff(number, prepend=-1))
+    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(sizes)], strict=True):
+        yield slice(start, stop)
