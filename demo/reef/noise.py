@@ -73,8 +73,9 @@ class Cells:
 
 def scatter(rng: np.random.Generator, height: int, width: int, spacing_px: float, jitter: float) -> Plane:
     """Seeds on a jittered hexagonal lattice that covers the area: float32 [S, 2], x and y in pixels."""
-    rows = int(height / (spacing_px * 0.866)) + 3
-    columns = int(width / spacing_px) + 3
+    # Rounded up to eights, or the count, and with it every random number after, would hang on a pixel more or less.
+    rows = (int(height / (spacing_px * 0.866)) + 10) // 8 * 8
+    columns = (int(width / spacing_px) + 10) // 8 * 8
     row, column = np.mgrid[0:rows, 0:columns].astype(np.float32)
     x = (column - 0.75 + 0.5 * (row % 2)) * spacing_px
     y = (row - 0.75) * spacing_px * 0.866

@@ -67,7 +67,7 @@ def render(
 
     size: pixels of each side, at least 64; grid: whether `image` shows frame and strings; turn: degrees the quadrat is
     turned (None: a few, by the seed); colonies: fewest and most that are tried. The same arguments give the same bytes;
-    another size gives the same scene. Raises ValueError for a size under 64.
+    another size gives the same scene, up to details of its textures. Raises ValueError for a size under 64.
     """
     if size < 64:
         raise ValueError(f"size must be at least 64 pixels, got {size}")

@@ -93,13 +93,17 @@ def match(
             free[:, column] = 0
 
 
-def evaluate(segmenter: Segmenter, seeds: Iterable[int], size: int = 1920, *, grid: bool = True) -> Iterator[Tally]:
-    """Measures over the quadrats of `seeds`, rendered at `size`; yields the tally so far after each."""
-    tally = Tally()
+def evaluate(segmenter: Segmenter, seeds: Iterable[int], size: int = 1920) -> Iterator[tuple[Tally, Tally]]:
+    """Measures over the quadrats of `seeds`, rendered at `size`.
+
+    After each, yields the tallies so far: with the grid in the picture, and without.
+    """
+    gridded, bare = Tally(), Tally()
     for seed in seeds:
-        scene = render(seed, size, grid=grid)
-        match(tally, scene, *segmenter(scene.image))
-        yield tally
+        scene = render(seed, size)
+        match(gridded, scene, *segmenter(scene.image))
+        match(bare, scene, *segmenter(scene.image_without_grid))
+        yield gridded, bare
 
 
 def ultralytics_segmenter(weights: Path, imgsz: int, conf: float = 0.25, iou: float = 0.5) -> Segmenter:

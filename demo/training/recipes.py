@@ -9,6 +9,9 @@ from typing import Literal
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
 WEIGHTS = _ROOT / "demo" / "weights"
+RUNS = WEIGHTS / "runs"
+"""Pictures and checkpoints; not part of the repository."""
+CARDS = _ROOT / "environments" / "models"
 TEST_WEIGHTS = _ROOT / "tests" / "data" / "weights"
 
 
@@ -17,7 +20,8 @@ class Recipe:
     """One model's training.
 
     layers: file of the architecture; pictures: how many training scenes are rendered, at picture_px a side; imgsz: side
-    in pixels the model is trained and served at; epochs, batch, rate: AdamW's; into: folder of the finished files.
+    in pixels the model is trained and served at; epochs, batch, rate: AdamW's; into: folder of the finished files;
+    card: the card that tells of them, None for the tests' own models.
     """
 
     name: str
@@ -31,6 +35,7 @@ class Recipe:
     batch: int
     rate: float
     into: Path
+    card: Path | None = None
 
 
 CORALSEG = Recipe(
@@ -45,5 +50,6 @@ CORALSEG = Recipe(
     batch=8,
     rate=0.003,
     into=WEIGHTS,
+    card=CARDS / "pth-yolo-coralsegv4.yaml",
 )
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (CORALSEG,)}
