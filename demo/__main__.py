@@ -1,0 +1,31 @@
+"""`python -m demo [--stay] [--out FOLDER]`: Kelp's main job on one machine, start to end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from demo.show.story import ROOT, play
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--stay", action="store_true", help="leave everything running until Ctrl-C")
+    parser.add_argument("--out", type=Path, default=ROOT / "demo" / "out", help="where page, pictures and logs go")
+    given = parser.parse_args()
+    console = Console(highlight=False)
+    try:
+        return play(given.out.resolve(), console, stay=given.stay)
+    except RuntimeError as error:
+        console.print(f"[red]✗[/] {error}", markup=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; everything was stopped")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
