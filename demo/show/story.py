@@ -1,4 +1,4 @@
-"""The demo's story: a CVAT, the bridge and `kelp up` start; a job is started; a sleeping model wakes and annotates it."""
+"""The demo's story: CVAT, the bridge and `kelp up` start; a job is started; a sleeping model wakes and annotates it."""
 
 from __future__ import annotations
 
@@ -210,8 +210,8 @@ def _report(outcome: Outcome, out: Path, addresses: Addresses | None, console: C
     for seed, score in zip(DEMO_SEEDS, outcome.scores, strict=True):
         stem = f"quadrat_{seed}"
         table.add_row(stem, str(score.shapes), str(score.colonies), f"{score.iou:.2f}")
-        names = (f"{stem}_{what}.jpg" for what in ("before", "after", "truth"))
-        views.append(FrameView(stem, *names, score.shapes, score.colonies, score.iou))
+        before, after, truth = (f"{stem}_{what}.jpg" for what in ("before", "after", "truth"))
+        views.append(FrameView(stem, before, after, truth, score.shapes, score.colonies, score.iou))
     mean = sum(score.iou for score in outcome.scores) / len(outcome.scores)
     table.add_section()
     colonies = sum(score.colonies for score in outcome.scores)
