@@ -55,15 +55,14 @@ class Tally:
         return float(2 * self.matched[genus] / both) if both else float("nan")
 
 
-def overlaps(predicted: _Masks, true: _Masks) -> NDArray[np.float64]:
-    """IoU of every pair: bool [D, H, W] and bool [N, H, W] → float64 [D, N]."""
-    if not len(predicted) or not len(true):
-        return np.zeros((len(predicted), len(true)))
-    a = predicted.reshape(len(predicted), -1).astype(np.float32)
-    b = true.reshape(len(true), -1).astype(np.float32)
-    shared = (a @ b.T).astype(np.float64)
-    either = a.sum(axis=1)[:, None] + b.sum(axis=1)[None, :] - shared
-    return np.asarray(shared / np.maximum(either, 1))
+def overlaps(masks: _Masks, instances: NDArray[np.int32], count: int) -> NDArray[np.float64]:
+    """IoU of each mask (bool [D, H, W]) with each of `count` numbered instances (int32 [H, W]): float64 [D, count]."""
+    sizes = np.bincount(instances.ravel(), minlength=count + 1)[1:]
+    iou = np.zeros((len(masks), count))
+    for row, mask in enumerate(masks):
+        shared = np.bincount(instances[mask], minlength=count + 1)
+        iou[row] = shared[1:] / np.maximum(shared.sum() + sizes - shared[1:], 1)
+    return iou
 
 
 def match(
@@ -74,10 +73,11 @@ def match(
     masks: _Masks,
     threshold: float = 0.5,
 ) -> None:
-    """Adds one picture: by falling score, each prediction takes the free colony of its genus it overlaps most, if by
-    `threshold` at least."""
-    true = np.stack([truth.mask(i) for i in range(len(truth))]) if len(truth) else np.zeros((0, *masks.shape[1:]), bool)
-    iou = overlaps(masks, true)
+    """Adds one picture to the tally.
+
+    By falling score, each prediction takes the free colony of its genus it overlaps most, if by `threshold` at least.
+    """
+    iou = overlaps(masks, truth.instances, len(truth))
     iou[kinds[:, None] != truth.genus_ids[None, :]] = 0
     tally.best_overlap += float(iou.max(axis=0).sum()) if len(kinds) else 0.0
     np.add.at(tally.predicted, kinds, 1)
