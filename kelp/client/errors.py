@@ -1,0 +1,24 @@
+"""What can happen to a connection, beyond the errors that a server answers with.
+
+Unreachable           nobody listens yet, or no longer: waited for, as a model is that is not ready
+├── ConnectionBroken  it broke while the request or the answer was under way: repeated a few times
+└── NotTrusted        the certificate is not trusted: waiting would not help
+BadGateway
+└── MalformedAnswer   the answer is not V2's: asking again would not help
+"""
+
+from __future__ import annotations
+
+from kelp.errors import BadGateway, Unreachable
+
+
+class ConnectionBroken(Unreachable):
+    default_code = "connection_broken"
+
+
+class NotTrusted(Unreachable):
+    default_code = "not_trusted"
+
+
+class MalformedAnswer(BadGateway):
+    default_code = "malformed_answer"
