@@ -23,8 +23,8 @@ LENGTHS: Mapping[str, Callable[[int], bool]] = {
     "polygon": lambda count: count >= 6 and count % 2 == 0,
     "polyline": lambda count: count >= 4 and count % 2 == 0,
     "points": lambda count: count >= 2 and count % 2 == 0,
-    "mask": lambda count: count >= 6,
-    "skeleton": lambda count: True,
+    "mask": lambda count: count >= 5,
+    "skeleton": lambda count: count == 0,
 }
 
 
@@ -32,8 +32,13 @@ def check(body: Json, labels: Sequence[Label], *, with_ids: bool) -> None:
     """Raise what the server answers to `body`; 400 for its form, then 400 for unknown labels and attributes."""
     problems: Json = {}
     for kind in KINDS:
-        found = [_problems(kind, row, with_ids=with_ids) for row in body.get(kind, [])]
-        if any(found):
+        rows = body.get(kind, [])
+        if rows is None:
+            problems[kind] = ["This field may not be null."]
+        elif not isinstance(rows, list):
+            what = f'Expected a list of items but got type "{type(rows).__name__}".'
+            problems[kind] = {"non_field_errors": [what]}
+        elif any(found := [_problems(kind, row, with_ids=with_ids) for row in rows]):
             problems[kind] = found
     if problems:
         raise bad_request(problems)
@@ -43,13 +48,22 @@ def check(body: Json, labels: Sequence[Label], *, with_ids: bool) -> None:
             _check_row(row, known)
 
 
-def _problems(kind: str, row: Json, *, with_ids: bool) -> Json:
+def _problems(kind: str, row: Any, *, with_ids: bool) -> Json:
+    if not isinstance(row, dict):
+        what = f"Invalid data. Expected a dictionary, but got {type(row).__name__}."
+        return {"non_field_errors": [what]}
     problems: Json = {}
     needed = ("frame", "label_id") if kind != "shapes" else ("type", "frame", "label_id")
     for name in needed:
         if name not in row:
             problems[name] = ["This field is required."]
-    if "frame" in row and row["frame"] < 0:
+    for name in ("frame", "label_id"):
+        if name in row and not isinstance(row[name], int):
+            problems[name] = ["A valid integer is required."]
+    for name in ("occluded", "outside"):
+        if not isinstance(row.get(name, False), bool):
+            problems[name] = ["Must be a valid boolean."]
+    if "frame" in row and "frame" not in problems and row["frame"] < 0:
         problems["frame"] = ["Ensure this value is greater than or equal to 0."]
     if "source" in row and not row["source"]:
         problems["source"] = [f"This field may not be {'null' if row['source'] is None else 'blank'}."]
@@ -66,8 +80,11 @@ def _problems(kind: str, row: Json, *, with_ids: bool) -> Json:
 def _shape_problems(row: Json) -> Json:
     if row["type"] not in LENGTHS:
         return {"type": [f'"{row["type"]}" is not a valid choice.']}
-    if "points" in row:
-        points = row["points"]
+    points = row.get("points")
+    if points is None:
+        if row["type"] != "skeleton":
+            return {"points": [f"invalid length for shape type '{row['type']}'"]}
+    else:
         wrong = {
             str(index): "[ErrorDetail(string='Value must be a float or an integer', code='invalid')]"
             for index, value in enumerate(points)
@@ -229,7 +246,7 @@ class Store:
             "outside": row["outside"],
             "z_order": row["z_order"],
             "rotation": float(row["rotation"]),
-            "points": [float(value) for value in row["points"]],
+            "points": [float(value) for value in row.get("points", ())],
             "attributes": _filled(row["attributes"], attributes),
         }
 
@@ -266,7 +283,7 @@ def _element(row: Json, number: Any = None) -> Json:
         "outside": row.get("outside", False),
         "z_order": row.get("z_order", 0),
         "rotation": row.get("rotation", 0),
-        "points": list(row.get("points") or []),
+        **({"points": list(row["points"])} if row.get("points") is not None else {}),
         "id": number,
         "frame": row["frame"],
         "label_id": row["label_id"],

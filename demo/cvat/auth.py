@@ -93,7 +93,7 @@ def choose_organization(call: Call) -> None:
             raise Refusal(404, {"detail": f"{number} organization does not exist."})
     elif wanted is not None:
         call.personal_only = True
-    if call.organization is not None and not (call.user.superuser or call.organization.owner is call.user):
+    if call.organization is not None and not (call.user.superuser or call.user.id in call.organization.members):
         raise forbidden()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -170,6 +171,10 @@ class Application:
                 response = reply({"detail": "Not found."}, 404)
         except Refusal as refusal:
             response = _refused(refusal)
+        except Exception:
+            # As in the original, what nobody thought of ends in the server's error page, never in a closed connection.
+            traceback.print_exc()
+            response = _refused(server_error())
         return _compressed(request, response)
 
     def _admit(self, call: Call, route: Route) -> None:

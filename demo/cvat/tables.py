@@ -31,6 +31,8 @@ class Organization:
     created: str
     updated: str
     uuid: str
+    members: dict[int, str] = field(default_factory=dict)
+    """Roles by user."""
 
 
 @dataclass(eq=False)
@@ -135,6 +137,9 @@ class Job:
     created: str
     updated: str
     chunks_updated: str
+    type: str = "annotation"
+    included: list[int] | None = None
+    """The frames of a ground truth job, which spans all of its task."""
     status: str = "annotation"
     stage: str = "annotation"
     state: str = "new"

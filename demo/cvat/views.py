@@ -17,6 +17,8 @@ from demo.cvat.tables import (
     Webhook,
 )
 
+GROUND_TRUTH = "ground_truth"
+
 
 class View:
     """Rows seen from an address.
@@ -141,7 +143,7 @@ class View:
             "jobs": self._job_counts(row, summary),
             "labels": self.link(f"labels?task_id={row.id}"),
             "assignee_updated_date": row.assignee_updated,
-            "validation_mode": None,
+            "validation_mode": "gt" if any(job.type == GROUND_TRUTH for job in self.state.jobs_of(row)) else None,
             "consensus_enabled": False,
         }
 
@@ -172,7 +174,7 @@ class View:
             "stage": row.stage,
             "state": row.state,
             "mode": row.task.mode,
-            "frame_count": row.stop - row.start + 1,
+            "frame_count": len(row.included) if row.included is not None else row.stop - row.start + 1,
             "start_frame": row.start,
             "stop_frame": row.stop,
             "data_chunk_size": data.chunk_size if data else None,
@@ -182,7 +184,7 @@ class View:
             "updated_date": row.updated,
             "issues": {**link, "count": 0} if (link := self.link(f"issues?job_id={row.id}")) else None,
             "labels": self.link(f"labels?job_id={row.id}"),
-            "type": "annotation",
+            "type": row.type,
             "organization": row.task.organization.id if row.task.organization else None,
             "target_storage": None,
             "source_storage": None,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from starlette.responses import Response
 
 from demo.cvat.annotations import KINDS, Store, check
-from demo.cvat.errors import bad_request, server_error
+from demo.cvat.errors import bad_request
 from demo.cvat.http import Call, Routes, reply
 from demo.cvat.routes.jobs import job_of
 from demo.cvat.tables import Job, Json
@@ -30,7 +30,8 @@ def _taking(seconds: float) -> Iterator[None]:
     time.sleep(max(0.0, began + seconds - time.monotonic()))
 
 
-def _touch(call: Call, job: Job) -> None:
+def touch(call: Call, job: Job) -> None:
+    """Saving annotations changes the dates of the job, its task and its project, and tells of all three."""
     change = call.change()
     with change.job(job):
         pass
@@ -39,11 +40,9 @@ def _touch(call: Call, job: Job) -> None:
     change.touch(job.task.project)
 
 
-def _body(call: Call) -> Json:
-    body = call.fields()
-    if not all(isinstance(body.get(kind, []), list) for kind in KINDS):
-        raise server_error()
-    return body
+def _count(body: Json) -> int:
+    shapes = body.get("shapes")
+    return len(shapes) if isinstance(shapes, list) else 0
 
 
 def read(call: Call) -> Response:
@@ -56,8 +55,8 @@ def read(call: Call) -> Response:
 
 
 def replace(call: Call) -> Response:
-    body = _body(call)
-    with _taking(len(body.get("shapes", [])) * call.server.settings.speed.create), call.state.lock:
+    body = call.fields()
+    with _taking(_count(body) * call.server.settings.speed.create), call.state.lock:
         job = job_of(call)
         check(body, job.task.all_labels(), with_ids=False)
         store = Store(call.state, job)
@@ -65,7 +64,7 @@ def replace(call: Call) -> Response:
         store.clear()
         response = reply(store.create(body))
         if touched:
-            _touch(call, job)
+            touch(call, job)
     return response
 
 
@@ -75,17 +74,17 @@ def patch(call: Call) -> Response:
         with call.state.lock:
             job_of(call)
         raise bad_request(["Please specify a correct 'action' for the request"])
-    body = _body(call)
+    body = call.fields()
     speed = call.server.settings.speed
     seconds = {"create": speed.create, "update": speed.update, "delete": 0.0}[action]
-    with _taking(len(body.get("shapes", [])) * seconds), call.state.lock:
+    with _taking(_count(body) * seconds), call.state.lock:
         job = job_of(call)
         check(body, job.task.all_labels(), with_ids=action != "create")
         store = Store(call.state, job)
         answer = {"create": store.create, "update": store.update, "delete": store.delete}[action](body)
         response = reply(answer)
         if any(body.get(kind) for kind in KINDS):
-            _touch(call, job)
+            touch(call, job)
     return response
 
 
@@ -96,5 +95,5 @@ def delete(call: Call) -> Response:
         touched = not store.empty
         store.clear()
         if touched:
-            _touch(call, job)
+            touch(call, job)
     return reply(status=204)

@@ -79,13 +79,17 @@ def frame_or_chunk(call: Call) -> Response:
 
 
 def _frame(segment: Segment, number: int, quality: str) -> Response:
-    if segment.job and not segment.start <= number <= segment.stop:
+    job = segment.job
+    if job and (not job.start <= number <= job.stop or (job.included is not None and number not in job.included)):
         raise bad_request(f"Incorrect requested frame number: {number}")
     count = len(segment.data.frames)
     if not 0 <= number < count:
         raise bad_request(f"Invalid frame '{number}'. The frame number should be in the [0, {count}] range")
     frame = segment.data.frames[number]
     content, media_type = frame.content, frame.media_type
+    if job and job.included is not None and quality == "original":
+        # A ground truth job's chunks are packed anew.
+        content, media_type = media.compressed(frame, 100, video=False)
     if quality == "compressed":
         video = segment.data.video is not None
         content, media_type = media.compressed(frame, segment.data.image_quality, video=video)
@@ -117,12 +121,13 @@ def preview(call: Call) -> Response:
 
 def _meta(call: Call, segment: Segment) -> Json:
     data, start = segment.data, segment.data.start_frame
-    jobs = [segment.job] if segment.job else call.state.jobs_of(segment.task)
+    jobs = [segment.job] if segment.job else [job for job in call.state.jobs_of(segment.task) if not job.included]
     frames = segment.frames[:1] if data.video else segment.frames
+    included = segment.job.included if segment.job else None
     return {
         "chunks_updated_date": jobs[-1].chunks_updated if jobs else None,
         "chunk_size": data.chunk_size,
-        "size": len(segment.frames),
+        "size": len(segment.frames) if included is None else len(included),
         "image_quality": data.image_quality,
         "start_frame": start + segment.start * data.step,
         "stop_frame": start + segment.stop * data.step if data.frames else 0,
@@ -131,14 +136,14 @@ def _meta(call: Call, segment: Segment) -> Json:
             {
                 "width": frame.width,
                 "height": frame.height,
-                "name": frame.name,
+                "name": frame.name if included is None or number in included else "placeholder.jpg",
                 "related_files": 0,
                 "has_related_context": False,
             }
-            for frame in frames
+            for number, frame in enumerate(frames)
         ],
         "deleted_frames": sorted(number for number in data.deleted if segment.start <= number <= segment.stop),
-        "included_frames": None,
+        "included_frames": included,
     }
 
 
@@ -157,8 +162,9 @@ def update_meta(call: Call) -> Response:
             whose = "job" if segment.job else "task"
             raise bad_request([f"Frames {', '.join(map(str, foreign))} do not belong to the {whose}"])
         segment.data.deleted = (segment.data.deleted - set(own)) | set(wanted)
-        change = call.change()
-        with change.task(segment.task):
-            pass
-        change.touch(segment.task.project)
+        if segment.job:
+            change = call.change()
+            with change.task(segment.task):
+                pass
+            change.touch(segment.task.project)
         return reply(_meta(call, segment))

@@ -7,8 +7,10 @@ from starlette.responses import Response
 from demo.cvat import auth, clock, lists
 from demo.cvat.errors import bad_request, forbidden, no_choice
 from demo.cvat.events import Change
-from demo.cvat.http import Call, Routes, reply
+from demo.cvat.http import Call, Routes, located, reply
+from demo.cvat.routes.tasks import drop_job
 from demo.cvat.tables import Job, Json, Task
+from demo.cvat.views import GROUND_TRUTH
 
 STAGES = ("annotation", "validation", "acceptance")
 STATES = ("new", "in progress", "completed", "rejected")
@@ -22,7 +24,7 @@ TERMS: lists.Terms[Job] = {
     "state": lambda row: row.state,
     "stage": lambda row: row.stage,
     "assignee": lambda row: row.assignee.username if row.assignee else None,
-    "type": lambda row: "annotation",
+    "type": lambda row: row.type,
     "dimension": lambda row: "2d",
     "updated_date": lambda row: row.updated,
 }
@@ -34,6 +36,8 @@ def register(routes: Routes) -> None:
     routes.add("GET", "/jobs")(listed)
     routes.add("GET", "/jobs/{id}")(read)
     routes.add("PATCH", "/jobs/{id}")(update)
+    routes.add("POST", "/jobs")(create)
+    routes.add("DELETE", "/jobs/{id}")(delete)
 
 
 def job_of(call: Call) -> Job:
@@ -76,26 +80,56 @@ def update(call: Call) -> Response:
         return reply(call.view.job(row))
 
 
+def create(call: Call) -> Response:
+    """Only a ground truth job can be made by itself, and one of them a task."""
+    fields = call.fields()
+    if fields.get("type") != GROUND_TRUTH:
+        raise bad_request([f"Unexpected job type '{fields.get('type')}'"])
+    with call.state.lock:
+        task = call.state.task(fields["task_id"])
+        auth.check(call.user, task)
+        if any(job.type == GROUND_TRUTH for job in call.state.jobs_of(task)):
+            raise bad_request(['Task with validation mode "gt" cannot have more than 1 GT job'])
+        last = len(task.data.frames) - 1 if task.data else 0
+        row = Job(call.state.next_id("job"), task, 0, last, clock.now(), clock.now(), clock.now(), GROUND_TRUTH)
+        row.included = sorted(fields.get("frames", []))
+        call.state.jobs[row.id] = row
+        call.change().created("job", row)
+        return located(call.view.job(row))
+
+
+def delete(call: Call) -> Response:
+    with call.state.lock:
+        row = job_of(call)
+        if row.type != GROUND_TRUTH:
+            raise bad_request(["Only ground truth jobs can be removed"])
+        call.change().deleted("job", row)
+        drop_job(call.state, row)
+    return reply(status=204)
+
+
 def _apply(call: Call, row: Job, fields: Json) -> None:
     stage = fields.get("stage", row.stage)
-    advanced = stage != row.stage
-    # A stage sent alone starts over; and the job is taken from whoever had it, unless that person moved it on.
-    row.state = fields.get("state", "new" if advanced else row.state)
+    steps = STAGES.index(stage) - STAGES.index(row.stage)
+    # A stage sent alone starts over.
+    row.state = fields.get("state", "new" if steps else row.state)
     row.stage = stage
     row.status = "annotation" if stage == "annotation" else "validation"
     if stage == "acceptance" and row.state == "completed":
         row.status = "completed"
+    assignee = row.assignee
     if "assignee" in fields:
-        row.assignee = call.state.users[fields["assignee"]] if fields["assignee"] is not None else None
-        row.assignee_updated = clock.now()
-    elif advanced and stage != "annotation" and row.assignee_updated and row.assignee is not call.user:
-        row.assignee = None
-        row.assignee_updated = clock.now()
+        assignee = call.state.users[fields["assignee"]] if fields["assignee"] is not None else None
+    if steps == 1:
+        # The next stage is somebody else's: the job is free again, whoever was named.
+        assignee = None
+    if assignee is not row.assignee or steps == 1:
+        row.assignee, row.assignee_updated = assignee, clock.now()
 
 
 def _settle_task(change: Change, task: Task) -> None:
     """A task has the status of its jobs: annotation while one is, completed when all are."""
-    statuses = {job.status for job in change.state.jobs_of(task)}
+    statuses = {job.status for job in change.state.jobs_of(task) if job.type == "annotation"}
     status = next(name for name in ("annotation", "validation", "completed") if name in statuses)
     if status != task.status:
         with change.task(task):

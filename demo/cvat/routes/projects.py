@@ -50,6 +50,8 @@ def create(call: Call) -> Response:
         raise required("name")
     if not fields["name"]:
         raise bad_request({"name": ["This field may not be blank."]})
+    if call.organization is not None and call.organization.members.get(call.user.id) == "worker":
+        raise forbidden()
     with call.state.lock:
         labels = add_labels(call.state, fields.get("labels", []))
         row = Project(
@@ -97,8 +99,12 @@ def delete(call: Call) -> Response:
 
 
 def remove(call: Call, row: Project) -> None:
-    """Tasks, jobs, webhooks and their deliveries go along; only `delete:project` is told."""
-    call.change().deleted("project", row)
+    """Tasks, jobs, webhooks and their deliveries go along; of the tasks nothing is told."""
+    change = call.change()
+    change.deleted("project", row)
+    for job in sorted(call.state.jobs.values(), key=lambda job: -job.id):
+        if job.task.project is row:
+            change.deleted("job", job)
     for task in call.state.tasks_of(row):
         drop_task(call.state, task)
     for webhook in [item for item in call.state.webhooks.values() if item.project is row]:

@@ -9,7 +9,7 @@ from demo.cvat.errors import bad_request, forbidden, required, server_error
 from demo.cvat.http import Call, Routes, located, reply
 from demo.cvat.labels import add_labels
 from demo.cvat.state import State
-from demo.cvat.tables import Json, Task, User
+from demo.cvat.tables import Job, Json, Task, User
 
 DELETE_WAIT_S = 60.0
 LENGTHS = {"name": 256, "subset": 64}
@@ -172,10 +172,14 @@ def delete(call: Call) -> Response:
 def drop_task(state: State, row: Task) -> None:
     """Take the task, its jobs and their annotations out, without a word."""
     for job in state.jobs_of(row):
-        for number in job.shapes:
-            state.shape_jobs.pop(number, None)
-        del state.jobs[job.id]
+        drop_job(state, job)
     del state.tasks[row.id]
+
+
+def drop_job(state: State, row: Job) -> None:
+    for number in row.shapes:
+        state.shape_jobs.pop(number, None)
+    del state.jobs[row.id]
 
 
 def status(call: Call) -> Response:
