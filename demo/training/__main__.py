@@ -7,13 +7,10 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from functools import partial
 
 from demo.training.offline import prepare
 from demo.training.recipes import RECIPES, RUNS, Recipe
-
-MEASURED_PICTURES = 48
-MEASURED_PX = 1920
 
 
 def main() -> int:
@@ -37,6 +34,7 @@ def _make(recipe: Recipe, measure_only: bool) -> None:
     from demo.training import card
     from demo.training.dataset import build
     from demo.training.export import export
+    from demo.training.measure import measure
     from demo.training.train import train
 
     folder = RUNS / recipe.name
@@ -49,35 +47,9 @@ def _make(recipe: Recipe, measure_only: bool) -> None:
             pass
         files = export(recipe, train(recipe, folder / "data" / "data.yaml", folder), recipe.into)
         card.write_sums(recipe.into, [file for file in recipe.into.iterdir() if file.suffix in {".pt", ".onnx"}])
-    if recipe.card is not None:
-        card.update_card(recipe.card, files[1], _measure(recipe, files[1]))
+    card.update_card(recipe.card, files[1], measure(recipe, files[1], partial(_draw_bar, "measured")))
     for file in files:
         print(f"{file.name}: {file.stat().st_size / 1e6:.2f} MB, sha256 {card.sha256(file)}")
-
-
-def _measure(recipe: Recipe, weights: Path) -> dict[str, object]:
-    from demo.reef import HELD_OUT_SEEDS
-    from demo.training.evaluate import evaluate, table, ultralytics_segmenter
-
-    seeds = HELD_OUT_SEEDS[:MEASURED_PICTURES]
-    segmenter = ultralytics_segmenter(weights, recipe.imgsz)
-    steps = enumerate(evaluate(segmenter, seeds, MEASURED_PX), start=1)
-    for done, tallies in steps:
-        gridded, bare = tallies
-        _draw_bar("measured", done, len(seeds))
-    print(f"\n{table(gridded)}\nWithout the grid: F1 {bare.f1:.3f}, mean IoU {bare.mean_iou:.3f} of matches")
-    return {
-        "data": f"synthetic reef, held-out seeds {seeds[0]} to {seeds[-1]}, {MEASURED_PX} x {MEASURED_PX}, with grid",
-        "colonies": int(gridded.true.sum()),
-        "conf_threshold": 0.25,
-        "iou_threshold": 0.5,
-        "mask_f1_at_iou_0.5": round(gridded.f1, 3),
-        "precision": round(gridded.precision, 3),
-        "recall": round(gridded.recall, 3),
-        "mean_iou_of_matches": round(gridded.mean_iou, 3),
-        "mean_iou_of_all_colonies": round(gridded.mean_iou_of_truth, 3),
-        "mask_f1_at_iou_0.5_without_grid": round(bare.f1, 3),
-    }
 
 
 def _bar(name: str, steps: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

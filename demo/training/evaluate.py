@@ -1,20 +1,14 @@
-"""How good a segmenter is on quadrats nobody trained on."""
+"""Matching what a model found with what is true."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.reef import GENUS_NAMES, Scene, render
-
-_Image = NDArray[np.uint8]
-_Masks = NDArray[np.bool_]
-Segmenter = Callable[[_Image], tuple[NDArray[np.int32], NDArray[np.float32], _Masks]]
-"""uint8 [H, W, 3] RGB → class ids int32 [D], scores float32 [D], masks bool [D, H, W]."""
+from demo.reef import GENUS_NAMES
 
 
 @dataclass
@@ -55,7 +49,7 @@ class Tally:
         return float(2 * self.matched[genus] / both) if both else float("nan")
 
 
-def overlaps(masks: _Masks, instances: NDArray[np.int32], count: int) -> NDArray[np.float64]:
+def mask_overlaps(masks: NDArray[np.bool_], instances: NDArray[np.int32], count: int) -> NDArray[np.float64]:
     """IoU of each mask (bool [D, H, W]) with each of `count` numbered instances (int32 [H, W]): float64 [D, count]."""
     sizes = np.bincount(instances.ravel(), minlength=count + 1)[1:]
     iou = np.zeros((len(masks), count))
@@ -65,69 +59,40 @@ def overlaps(masks: _Masks, instances: NDArray[np.int32], count: int) -> NDArray
     return iou
 
 
+def box_overlaps(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU of boxes, x1 y1 x2 y2 (x2, y2 exclusive): float64 [D, 4] and [N, 4] → [D, N]."""
+    low = np.maximum(found[:, None, :2], true[None, :, :2])
+    high = np.minimum(found[:, None, 2:], true[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    either = (found[:, 2:] - found[:, :2]).prod(axis=1)[:, None] + (true[:, 2:] - true[:, :2]).prod(axis=1) - shared
+    return np.asarray(shared / np.maximum(either, 1e-9))
+
+
 def match(
     tally: Tally,
-    truth: Scene,
+    true_kinds: NDArray[np.int32],
     kinds: NDArray[np.int32],
     scores: NDArray[np.float32],
-    masks: _Masks,
+    overlaps: NDArray[np.float64],
     threshold: float = 0.5,
 ) -> None:
-    """Adds one picture to the tally.
+    """Adds one picture: N colonies of true_kinds [N], D finds of kinds and scores [D], IoU of each pair [D, N].
 
-    By falling score, each prediction takes the free colony of its genus it overlaps most, if by `threshold` at least.
+    By falling score, each find takes the free colony of its genus it overlaps most, if by `threshold` at least.
     """
-    iou = overlaps(masks, truth.instances, len(truth))
-    iou[kinds[:, None] != truth.genus_ids[None, :]] = 0
-    tally.best_overlap += float(iou.max(axis=0).sum()) if len(kinds) else 0.0
+    iou = np.where(kinds[:, None] == true_kinds[None, :], overlaps, 0.0)
     np.add.at(tally.predicted, kinds, 1)
-    np.add.at(tally.true, truth.genus_ids, 1)
+    np.add.at(tally.true, true_kinds, 1)
+    if not iou.size:
+        return
+    tally.best_overlap += float(iou.max(axis=0).sum())
     free = iou.copy()
     for row in np.argsort(-scores, kind="stable"):
-        if not free.shape[1]:
-            break
         column = int(free[row].argmax())
         if free[row, column] >= threshold:
             tally.matched[kinds[row]] += 1
             tally.overlap += float(iou[row, column])
             free[:, column] = 0
-
-
-def evaluate(segmenter: Segmenter, seeds: Iterable[int], size: int = 1920) -> Iterator[tuple[Tally, Tally]]:
-    """Measures over the quadrats of `seeds`, rendered at `size`.
-
-    After each, yields the tallies so far: with the grid in the picture, and without.
-    """
-    gridded, bare = Tally(), Tally()
-    for seed in seeds:
-        scene = render(seed, size)
-        match(gridded, scene, *segmenter(scene.image))
-        match(bare, scene, *segmenter(scene.image_without_grid))
-        yield gridded, bare
-
-
-def ultralytics_segmenter(weights: Path, imgsz: int, conf: float = 0.25, iou: float = 0.5) -> Segmenter:
-    """ultralytics' own predict on a .pt or .onnx file, masks at the picture's size."""
-    from ultralytics import YOLO
-
-    model = YOLO(weights, task="segment")
-
-    def segment(image: _Image) -> tuple[NDArray[np.int32], NDArray[np.float32], _Masks]:
-        # ultralytics takes arrays as BGR.
-        found = model.predict(
-            np.ascontiguousarray(image[..., ::-1]),
-            imgsz=imgsz,
-            conf=conf,
-            iou=iou,
-            retina_masks=True,
-            verbose=False,
-            device="cpu",
-        )[0]
-        kinds = found.boxes.cls.numpy().astype(np.int32)
-        masks = np.zeros((0, *image.shape[:2]), bool) if found.masks is None else found.masks.data.numpy() > 0.5
-        return kinds, found.boxes.conf.numpy().astype(np.float32), masks
-
-    return segment
 
 
 def table(tally: Tally, names: Sequence[str] = GENUS_NAMES) -> str:

@@ -20,8 +20,8 @@ class Recipe:
     """One model's training.
 
     layers: file of the architecture; pictures: how many training scenes are rendered, at picture_px a side; imgsz: side
-    in pixels the model is trained and served at; epochs, batch, rate: AdamW's; into: folder of the finished files;
-    card: the card that tells of them, None for the tests' own models.
+    in pixels the model is trained and served at; epochs, batch, rate: AdamW's; measured_pictures: how many held-out
+    quadrats the card's quality comes from; into: folder of the finished files; card: the card that tells of them.
     """
 
     name: str
@@ -34,8 +34,9 @@ class Recipe:
     epochs: int
     batch: int
     rate: float
+    measured_pictures: int
     into: Path
-    card: Path | None = None
+    card: Path
 
 
 CORALSEG = Recipe(
@@ -49,7 +50,38 @@ CORALSEG = Recipe(
     epochs=14,
     batch=8,
     rate=0.003,
+    measured_pictures=48,
     into=WEIGHTS,
     card=CARDS / "pth-yolo-coralsegv4.yaml",
 )
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (CORALSEG,)}
+TINY_DETECT = Recipe(
+    name="yolo-tiny-detect",
+    task="detect",
+    layers=_HERE / "tiny-detect.yaml",
+    pictures=240,
+    validation_pictures=8,
+    picture_px=480,
+    imgsz=288,
+    epochs=12,
+    batch=8,
+    rate=0.004,
+    measured_pictures=16,
+    into=TEST_WEIGHTS,
+    card=TEST_WEIGHTS / "yolo-tiny-detect.yaml",
+)
+TINY_POSE = Recipe(
+    name="yolo-tiny-pose",
+    task="pose",
+    layers=_HERE / "tiny-pose.yaml",
+    pictures=240,
+    validation_pictures=8,
+    picture_px=480,
+    imgsz=256,
+    epochs=20,
+    batch=8,
+    rate=0.004,
+    measured_pictures=16,
+    into=TEST_WEIGHTS,
+    card=TEST_WEIGHTS / "yolo-tiny-pose.yaml",
+)
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (CORALSEG, TINY_DETECT, TINY_POSE)}

@@ -18,7 +18,7 @@ def train(recipe: Recipe, data: Path, folder: Path) -> Path:
 
     data: data.yaml of `dataset.build`. last.pt is written after each epoch; done.txt after the last one.
     """
-    SETTINGS.update({"sync": False, "runs_dir": str(folder), "datasets_dir": str(folder)})
+    SETTINGS.update({"sync": False, "runs_dir": str(folder), "datasets_dir": str(data.parent)})
     weights = folder / "train" / "weights" / "last.pt"
     done = folder / "done.txt"
     if done.exists() and weights.exists():
