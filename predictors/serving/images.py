@@ -69,8 +69,9 @@ class EncodedImage:
         # Pillow's decoders raise whatever the damage leads to: OSError, SyntaxError, struct.error, zlib.error…
         except Exception as error:
             raise InvalidImage(f"the image cannot be decoded: {_reason(error)}") from None
-        turn = _UPRIGHT.get(orientation)
-        return np.ascontiguousarray(turn(pixels)) if turn else pixels
+        turn = _UPRIGHT.get(orientation, _as_it_is)
+        upright: NDArray[np.uint8] = np.ascontiguousarray(turn(pixels))
+        return upright
 
     def to_mask(self) -> NDArray[np.uint8]:
         """uint8 [H, W], 0 or 1: where the image (palette indices, for a palette) is not zero. Raises InvalidImage."""
@@ -95,6 +96,10 @@ class EncodedImage:
         return cv2.imdecode(np.frombuffer(self._data, np.uint8), flags)  # type: ignore[return-value]
 
 
+def _as_it_is(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return pixels
+
+
 def _rgb_of(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     if image.mode.startswith(("I", "F")):
         return cv2.cvtColor(_stretched(np.asarray(image)), cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
@@ -106,7 +111,8 @@ def _stretched(gray: NDArray[Any]) -> NDArray[np.uint8]:
     values = np.nan_to_num(gray.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
     scale = 255.0 / (high - low) if high > low else 0.0
-    return np.rint((values - low) * scale).astype(np.uint8)
+    stretched: NDArray[np.uint8] = np.rint((values - low) * scale).astype(np.uint8)
+    return stretched
 
 
 def _opened(data: Encoded) -> ImageFile.ImageFile:

@@ -1,0 +1,180 @@
+"""A predictor's process: listens, loads beside it, serves, drains on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kelp.card import Card, load_card
+from kelp.errors import KelpError
+from predictors.model import Model
+from predictors.registry import factory_of
+from predictors.serving import logs
+from predictors.serving.dataplane import DataPlane
+from predictors.serving.options import Options, read_options
+
+log = logging.getLogger("kelp.serving")
+CANNOT_SERVE = 3
+_CLOSING_S = 5.0
+# The event loop gets the interpreter back sooner while Python code of other threads runs.
+_SWITCH_INTERVAL_S = 0.001
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until a signal; ends the process with the exit code of `options`."""
+    options = read_options(arguments)
+    logs.configure(options.log_level, options.log_format)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    try:
+        card = load_card(options.card)
+        code = _Process(card, options).run()
+    except KelpError as error:
+        log.error("cannot serve", extra={"error": error.message, "error_code": error.code})
+        code = CANNOT_SERVE
+    logging.shutdown()
+    # A prediction, or a load, that is still under way cannot be interrupted and must not hold up the end.
+    os._exit(code)
+
+
+class PortTaken(KelpError):
+    default_code = "port_taken"
+
+
+class _Process:
+    def __init__(self, card: Card, options: Options) -> None:
+        self._card = card
+        self._options = options
+        self._plane = DataPlane(card)
+        self._code = 0
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self) -> int:
+        """The exit code."""
+        options = self._options
+        rest = _bound(options.host, options.port)
+        self._plane.start(self._make, self._failed)
+        try:
+            import uvloop
+
+            factory = uvloop.new_event_loop
+        except ImportError:  # not made for every platform
+            factory = asyncio.new_event_loop
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(self._serve(rest))
+        return self._code
+
+    def _make(self) -> Model:
+        from kelp.weights import default_cache, fetch
+
+        factory = factory_of(self._card.runtime)
+        return factory(self._card, fetch(self._card, self._options.cache or default_cache()))
+
+    def _failed(self, error: BaseException) -> None:
+        """The model's thread has ended: so does the process."""
+        self._code = CANNOT_SERVE
+        code = error.code if isinstance(error, KelpError) else "internal"
+        log.error(
+            "cannot serve",
+            extra={"error": str(error) or type(error).__name__, "error_code": code},
+            exc_info=None if isinstance(error, KelpError) else error,
+        )
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def _serve(self, rest: socket.socket) -> None:
+        from predictors.serving.rest import RestEdge
+        from predictors.serving.rest_server import RestServer
+
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        if self._code:
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_signal)
+        rest_server = RestServer(RestEdge(self._plane), rest, self._card.limits.body)
+        serving = asyncio.ensure_future(rest_server.run_bound())
+        await rest_server.listening.wait()
+        ports = {"rest": rest.getsockname()[1]}
+        grpc_server: Any = None
+        if self._options.grpc_port is not None:
+            from predictors.serving.grpc_edge import GrpcEdge
+
+            grpc_server = GrpcEdge(self._plane).server()
+            ports["grpc"] = _bind_grpc(grpc_server, self._options.host, self._options.grpc_port)
+            await grpc_server.start()
+        log.info("listening", extra={"model": self._card.model_name, "host": self._options.host, **ports})
+        _announce(self._options.announce, ports)
+        await self._stop.wait()
+        await self._drain()
+        rest_server.should_exit = True
+        if grpc_server is not None:
+            await grpc_server.stop(1.0)
+        await serving
+        ended = await asyncio.to_thread(self._plane.close, _CLOSING_S if self._code == 0 else 0.0)
+        log.info("stopped", extra={"model": self._card.model_name, "model_thread_ended": ended})
+
+    def _on_signal(self) -> None:
+        assert self._stop is not None
+        if self._stop.is_set():  # asked twice: at once
+            os._exit(130)
+        self._stop.set()
+
+    async def _drain(self) -> None:
+        """Take no more requests, and finish those under way, within the grace."""
+        admission = self._plane.admission
+        if self._code == 0:
+            self._plane.lifecycle.stop()
+        if admission.open:
+            log.info("draining", extra={"open": admission.open})
+        grace_s = self._options.grace_s
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._card.limits.request_seconds if grace_s is None else grace_s):
+                await admission.idle()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A bound socket. PortTaken names the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        reason = "it is taken" if error.errno == errno.EADDRINUSE else str(error.strerror or error)
+        raise PortTaken(f"cannot listen on {host}:{port}: {reason}") from None
+    return bound
+
+
+def _bind_grpc(server: Any, host: str, port: int) -> int:
+    """Bind and give the port. PortTaken names it."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        return int(server.add_insecure_port(address))
+    except RuntimeError:
+        raise PortTaken(f"cannot listen on {address} (gRPC): it is taken") from None
+
+
+def _announce(where: str | None, ports: dict[str, int]) -> None:
+    if where is None:
+        return
+    line = json.dumps(ports) + "\n"
+    if where.isdigit():
+        with os.fdopen(int(where), "w") as stream:
+            stream.write(line)
+        return
+    # Whole or not there: somebody may be waiting for the file to appear.
+    part = Path(where + ".part")
+    part.write_text(line)
+    part.replace(where)
