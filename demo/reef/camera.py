@@ -17,7 +17,8 @@ _NOISE_TILE = 512
 class Exposure:
     """One photograph's conditions, the same for the picture with and without the grid.
 
-    gain: float32 [size, size, 3]; haze: float32 [3]; blur: sigma in pixels; noise: float32 [size, size, 3], levels.
+    gain: float32 [size, size, 3]; haze: float32 [3]; blur: sigma in pixels; noise: float32 [T, T, 3], levels,
+    repeated over the picture.
     """
 
     gain: Plane
@@ -42,8 +43,7 @@ def exposure(rng: np.random.Generator, size: int) -> Exposure:
     blur = float(rng.uniform(0.35, 1.1)) * size / 1920
     strength = rng.uniform(2.0, 5.0) * np.sqrt(min(1.0, size / 1920))
     tile = rng.standard_normal((_NOISE_TILE, _NOISE_TILE, 3), dtype=np.float32) * np.float32(strength)
-    times = -(-size // _NOISE_TILE)
-    return Exposure(gain, haze, blur, np.tile(tile, (times, times, 1))[:size, :size])
+    return Exposure(gain, haze, blur, tile)
 
 
 def photograph(scene: Plane, taken: Exposure) -> NDArray[np.uint8]:
@@ -56,6 +56,10 @@ def photograph(scene: Plane, taken: Exposure) -> NDArray[np.uint8]:
     np.clip(picture, 0, 380, out=picture)
     picture -= np.float32(0.00045) * picture * picture
     picture *= np.float32(1.11)
-    picture += taken.noise
+    side = len(taken.noise)
+    for top in range(0, picture.shape[0], side):
+        for left in range(0, picture.shape[1], side):
+            block = picture[top : top + side, left : left + side]
+            block += taken.noise[: block.shape[0], : block.shape[1]]
     np.clip(picture, 0, 255, out=picture)
     return np.asarray(np.rint(picture), np.uint8)
