@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kelp.geometry.polygons import Polygons
 from kelp.geometry.spans import Indices, offsets_of
+
+Floats = NDArray[np.float64]
 
 
 def are_simple(polygons: Polygons) -> NDArray[np.bool_]:
@@ -15,10 +19,10 @@ def are_simple(polygons: Polygons) -> NDArray[np.bool_]:
     Exact for whole-number coordinates below 2**26. Fewer than 3 points are not simple.
     """
     simple = np.diff(polygons.offsets) >= 3
-    here, there = polygons.points.astype(np.float64), polygons.following().astype(np.float64)
-    unclear = simple & ~_star_shaped(polygons, here, there)
+    edges = _edges(polygons)
+    unclear = simple & ~_star_shaped(edges, np.diff(polygons.offsets))
     if unclear.any():
-        simple &= ~_meets_itself(polygons, here, there, unclear)
+        simple[_meeting(edges.take(np.flatnonzero(unclear[edges.owner])))] = False
     return simple
 
 
@@ -27,72 +31,84 @@ def is_simple(points: ArrayLike) -> bool:
     return bool(are_simple(Polygons.of([points]))[0])
 
 
-def _star_shaped(polygons: Polygons, here: NDArray[np.float64], there: NDArray[np.float64]) -> NDArray[np.bool_]:
+class _Edges(NamedTuple):
+    """Edges from x, y to x + dx, y + dy, float64 [E] each, polygon by polygon.
+
+    owner: int64, which polygon; after: int64, number of the next edge in this list
+    """
+
+    owner: Indices
+    after: Indices
+    x: Floats
+    y: Floats
+    dx: Floats
+    dy: Floats
+
+    def take(self, chosen: Indices) -> _Edges:
+        """Only some polygons: all edges of each."""
+        moved = np.zeros(len(self.x), np.int64)
+        moved[chosen] = np.arange(len(chosen))
+        after = moved[self.after[chosen]]
+        return _Edges(self.owner[chosen], after, self.x[chosen], self.y[chosen], self.dx[chosen], self.dy[chosen])
+
+
+def _edges(polygons: Polygons) -> _Edges:
+    after = polygons.next_point()
+    x, y = polygons.points.T.astype(np.float64)
+    return _Edges(polygons.instance, after, x, y, x[after] - x, y[after] - y)
+
+
+def _star_shaped(edges: _Edges, counts: Indices) -> NDArray[np.bool_]:
     """Polygons that wind once, always forward, around the mean of their points: most outlines, and cheap to know."""
-    counts = np.maximum(np.diff(polygons.offsets), 1)
-    owner = polygons.instance
-    middle = np.stack([np.bincount(owner, here[:, axis], len(counts)) / counts for axis in (0, 1)], 1)[owner]
-    a, b = here - middle, there - middle
-    cross = _cross(a, b)
+    owner, least = edges.owner, np.maximum(counts, 1)
+    x = edges.x - np.repeat(np.bincount(owner, edges.x, len(counts)) / least, counts)
+    y = edges.y - np.repeat(np.bincount(owner, edges.y, len(counts)) / least, counts)
     # The mean of points is rounded: near zero nothing is certain.
-    sure = cross > 1e-6 * (np.abs(a).sum(1) + np.abs(b).sum(1) + 1)
-    backward = np.bincount(owner[~sure], minlength=len(counts)) > 0
+    unsure = x * edges.dy - y * edges.dx <= 1e-6 * (np.abs(x) + np.abs(y) + np.abs(edges.dx) + np.abs(edges.dy) + 1)
+    backward = np.bincount(owner[unsure], minlength=len(counts)) > 0
     # Turning forward all the way, the points pass the ray to the right once a turn.
-    passes = np.bincount(owner[(a[:, 1] < 0) & (b[:, 1] >= 0)], minlength=len(counts))
+    passes = np.bincount(owner[(y < 0) & (y[edges.after] >= 0)], minlength=len(counts))
     star: NDArray[np.bool_] = ~backward & (passes == 1)
     return star
 
 
-def _meets_itself(
-    polygons: Polygons, here: NDArray[np.float64], there: NDArray[np.float64], unclear: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    owner = polygons.instance
-    edges = np.flatnonzero(unclear[owner])
-    meets = np.zeros(len(polygons), np.bool_)
-    first, second = _near(owner, here, there, edges)
-    offsets = polygons.offsets
-    last = offsets[owner[first] + 1] - 1
-    # Neighbours share a point by right; they meet beyond it only if one runs back along the other.
-    follows = second == first + 1
-    closes = (first == offsets[owner[first]]) & (second == last)
-    apart = ~(follows | closes)
+def _meeting(edges: _Edges) -> Indices:
+    """Polygons of which two edges meet where they should not."""
+    first, second = _near(edges)
+    # Neighbours share a point by right.
+    apart = (edges.after[first] != second) & (edges.after[second] != first)
     i, j = first[apart], second[apart]
-    a, b, c, d = here[i], there[i], here[j], there[j]
-    one = np.sign(_cross(b - a, c - a)) * np.sign(_cross(b - a, d - a))
-    other = np.sign(_cross(d - c, a - c)) * np.sign(_cross(d - c, b - c))
-    meets[owner[i[(one <= 0) & (other <= 0)]]] = True
-    # Every edge against the next one of its polygon, found near each other or not.
-    step = (there - here)[edges]
-    after = edges + 1
-    ends = np.flatnonzero(after == offsets[owner[edges] + 1])
-    after[ends] = offsets[owner[edges[ends]]]
-    next_step = (there - here)[after]
-    back = (_cross(step, next_step) == 0) & ((step * next_step).sum(1) <= 0)
-    meets[owner[edges[back]]] = True
-    return meets
+    crossing = _straddles(edges, i, j) & _straddles(edges, j, i)
+    # They meet beyond it only if one runs back along the other.
+    next_dx, next_dy = edges.dx[edges.after], edges.dy[edges.after]
+    back = (edges.dx * next_dy == edges.dy * next_dx) & (edges.dx * next_dx + edges.dy * next_dy <= 0)
+    return np.concatenate((edges.owner[i[crossing]], edges.owner[back]))
 
 
-def _near(
-    owner: Indices, here: NDArray[np.float64], there: NDArray[np.float64], edges: Indices
-) -> tuple[Indices, Indices]:
-    """Pairs of edges of one polygon whose boxes overlap or touch, the one with the smaller number first."""
-    low, high = np.minimum(here, there)[edges], np.maximum(here, there)[edges]
+def _straddles(edges: _Edges, i: Indices, j: Indices) -> NDArray[np.bool_]:
+    """Whether the ends of edges j lie on the line of edges i or on both sides of it."""
+    dx, dy = edges.dx[i], edges.dy[i]
+    x, y = edges.x[j] - edges.x[i], edges.y[j] - edges.y[i]
+    start = dx * y - dy * x
+    end = dx * (y + edges.dy[j]) - dy * (x + edges.dx[j])
+    straddles: NDArray[np.bool_] = ((start <= 0) | (end <= 0)) & ((start >= 0) | (end >= 0))
+    return straddles
+
+
+def _near(edges: _Edges) -> tuple[Indices, Indices]:
+    """Pairs of edges of one polygon whose boxes overlap or touch."""
+    left, right = edges.x + np.minimum(edges.dx, 0), edges.x + np.maximum(edges.dx, 0)
+    top, bottom = edges.y + np.minimum(edges.dy, 0), edges.y + np.maximum(edges.dy, 0)
     # Polygons side by side on one line, so that one sorted list serves all.
-    span = float(high[:, 0].max() - low[:, 0].min()) + 1
-    shift = owner[edges] * span
-    left, right = low[:, 0] + shift, high[:, 0] + shift
-    by_left = np.argsort(left, kind="stable")
-    stop = np.searchsorted(left[by_left], right[by_left], side="right")
+    shift = edges.owner * (float(right.max() - left.min()) + 1)
+    left += shift
+    right += shift
+    order = np.argsort(left)
+    stop = np.searchsorted(left[order], right[order], side="right")
     counts = stop - np.arange(len(stop)) - 1
     begins = offsets_of(counts)
-    one = np.repeat(np.arange(len(stop)), counts)
-    other = np.arange(begins[-1]) - np.repeat(begins[:-1], counts) + one + 1
-    one, other = by_left[one], by_left[other]
-    touch = (low[one, 1] <= high[other, 1]) & (low[other, 1] <= high[one, 1])
-    first, second = edges[one[touch]], edges[other[touch]]
-    return np.minimum(first, second), np.maximum(first, second)
-
-
-def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    product: NDArray[np.float64] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-    return product
+    others = order[np.arange(begins[-1]) + np.repeat(np.arange(1, len(stop) + 1) - begins[:-1], counts)]
+    touch = np.flatnonzero(
+        (np.repeat(top[order], counts) <= bottom[others]) & (top[others] <= np.repeat(bottom[order], counts))
+    )
+    return np.repeat(order, counts)[touch], others[touch]

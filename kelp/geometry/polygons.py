@@ -43,18 +43,18 @@ class Polygons:
         """Polygon of each point, int64 [V]."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
-    def following(self) -> NDArray[Any]:
-        """For each point the next one of its polygon, [V, 2]."""
+    def next_point(self) -> Indices:
+        """For each point the number of the next one of its polygon, int64 [V]."""
         after = np.arange(1, len(self.points) + 1)
         filled = np.flatnonzero(np.diff(self.offsets))
         after[self.offsets[filled + 1] - 1] = self.offsets[filled]
-        return self.points[after]
+        return after
 
     def area(self) -> NDArray[np.float64]:
         """Signed areas in square pixels, float64 [D]; positive where the points run clockwise as seen (y down)."""
-        here, there = self.points.astype(np.float64), self.following().astype(np.float64)
-        doubled = here[:, 0] * there[:, 1] - there[:, 0] * here[:, 1]
-        total = np.concatenate((np.zeros(1), np.cumsum(doubled)))
+        x, y = self.points.T.astype(np.float64)
+        after = self.next_point()
+        total = np.concatenate((np.zeros(1), np.cumsum(x * y[after] - x[after] * y)))
         area: NDArray[np.float64] = np.diff(total[self.offsets]) / 2
         return area
 
@@ -72,8 +72,9 @@ def spans_of_polygons(polygons: Polygons, size_hw: tuple[int, int]) -> MaskSpans
     """
     if not np.isfinite(polygons.points).all():
         raise ValueError("polygon: expected finite numbers")
-    x1, y1 = polygons.points.astype(np.float64).T
-    x2, y2 = polygons.following().astype(np.float64).T
+    x1, y1 = polygons.points.T.astype(np.float64)
+    after = polygons.next_point()
+    x2, y2 = x1[after], y1[after]
     first, last = (_centres(np.minimum(y1, y2), size_hw[0]), _centres(np.maximum(y1, y2), size_hw[0]))
     rows = last - first
     begins = offsets_of(rows)

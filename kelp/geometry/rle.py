@@ -39,7 +39,7 @@ def encode_cvat_masks(spans: MaskSpans) -> tuple[Ints, Ints]:
         meets[own_end[(own_end > 0) & (own_end < len(spans.y))] - 1] = False
         keep = np.ones(len(edges), np.bool_)
         keep[1:-1:2] = keep[2::2] = ~meets
-        edge_offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(keep)))[edge_offsets]
+        edge_offsets = offsets_of(keep)[edge_offsets]
         edges = edges[keep]
     kept = np.diff(edge_offsets)
     last = np.zeros(len(spans), np.int64)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kelp.geometry.boxes import pixel_boxes
+
 Ints = NDArray[np.int32]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_] | NDArray[np.uint8]
@@ -79,7 +81,8 @@ class MaskSpans:
         if box is None:
             box = (x1.min(), y[0], x2.max(), y[-1] + 1) if len(y) else (0, 0, 0, 0)
         left, top, right, bottom = (int(side) for side in box)
-        height, width = max(bottom - top, 0), max(right - left, 0)
+        right = max(left, right)
+        height, width = max(bottom - top, 0), right - left
         inside = (y >= top) & (y < bottom)
         row = (y[inside] - top).astype(np.int64) * width - left
         edges = np.zeros(2 * len(row) + 2, np.int64)
@@ -115,15 +118,16 @@ def spans_of_crops(crops: Iterable[tuple[Mask, int, int]], size_hw: tuple[int, i
             raise ValueError(
                 f"crop {number}: {width}x{height} at {x},{y} reaches out of the image {size_hw[1]}x{size_hw[0]}"
             )
-        found.append((_toggles(given), width + 1, x, y))
+        is_set = given if pixels.dtype == np.bool_ else (given != 0).view(np.uint8)
+        found.append((_toggles(is_set), width + 1, x, y))
     return _assemble(found, size_hw)
 
 
 def spans_of_masks(masks: Mask, boxes: ArrayLike | None = None) -> MaskSpans:
     """Spans of full-size masks bool or uint8 [D, H, W], non-zero = set.
 
-    `boxes`: half-open integer boxes [D, 4]; pixels outside are ignored. Without them each mask is searched.
-    Raises ValueError where an array has another shape.
+    `boxes`: half-open boxes [D, 4]; pixels outside are ignored (see `pixel_boxes`). Without them each mask is searched.
+    Raises ValueError where an array has another shape or boxes are not finite.
     """
     if masks.ndim != 3:
         raise ValueError(f"masks: expected [D, H, W], got {list(masks.shape)}")
@@ -131,7 +135,7 @@ def spans_of_masks(masks: Mask, boxes: ArrayLike | None = None) -> MaskSpans:
     if boxes is None:
         cuts = [mask_bounds(mask) for mask in masks]
     else:
-        limits = np.asarray(boxes)
+        limits = pixel_boxes(boxes, size_hw)
         if limits.shape != (len(masks), 4):
             raise ValueError(f"boxes: expected [{len(masks)}, 4], got {list(limits.shape)}")
         cuts = [(x1, y1, x2, y2) for x1, y1, x2, y2 in limits.tolist()]
@@ -184,17 +188,12 @@ def as_bytes(mask: Mask, name: str) -> NDArray[np.uint8]:
 
 
 def _toggles(pixels: NDArray[np.uint8]) -> Indices:
-    """Where rows of [h, w] switch between unset and set, in a grid of width w + 1: starts and ends in turn."""
+    """Where rows of [h, w], 0 or 1, switch between unset and set, in a grid of width w + 1: starts and ends in turn."""
     height, width = pixels.shape
-    if not pixels.size:
-        return np.empty(0, np.int64)
-    if pixels.max() > 1:
-        pixels = (pixels != 0).view(np.uint8)
-    switched = np.empty((height, width + 1), np.bool_)
-    switched[:, 0] = pixels[:, 0]
-    switched[:, -1] = pixels[:, -1]
-    np.not_equal(pixels[:, 1:], pixels[:, :-1], out=switched[:, 1:-1])
-    return np.flatnonzero(switched)
+    # An unset pixel before the first row and after each one: in one flat piece comparing is several times faster.
+    flat = np.zeros(1 + height * (width + 1), np.uint8)
+    flat[1:].reshape(height, width + 1)[:, :width] = pixels
+    return np.flatnonzero(flat[1:] != flat[:-1])
 
 
 def _assemble(found: list[tuple[Indices, int, int, int]], size_hw: tuple[int, int]) -> MaskSpans:
