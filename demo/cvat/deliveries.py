@@ -9,6 +9,7 @@ import itertools
 import json
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 
 import httpx
@@ -20,6 +21,8 @@ from demo.cvat.tables import Delivery, Json, Webhook
 
 RESPONSE_LIMIT = 1 << 20
 """Bytes of a receiver's answer that are kept; of a longer one nothing is."""
+REDIRECTS = 30
+"""Followed as the library CVAT sends with does it: most as GET, without the body, and still counted as delivered."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Sender:
         if settings.delivery_retries_s:
             timeout = httpx.Timeout(settings.delivery_timeout_s, connect=min(3.0, settings.delivery_timeout_s))
         # Deliveries go straight to the receiver, whatever proxy the environment names.
-        self._http = httpx.Client(timeout=timeout, follow_redirects=True, trust_env=False)
+        self._http = httpx.Client(timeout=timeout, trust_env=False)
         self._queue: list[tuple[float, int, Parcel]] = []
         self._order = itertools.count()
         self._wake = threading.Condition()
@@ -130,18 +133,32 @@ class Sender:
         }
         if parcel.secret:
             headers["X-Signature-256"] = f"sha256={hmac.new(parcel.secret.encode(), body, hashlib.sha256).hexdigest()}"
+        request = self._http.build_request("POST", parcel.target_url, content=body, headers=headers)
         try:
-            with self._http.stream("POST", parcel.target_url, content=body, headers=headers) as response:
-                answer = b""
-                for piece in response.iter_bytes():
-                    answer += piece
-                    if len(answer) > RESPONSE_LIMIT:
-                        return response.status_code, ""
-                return response.status_code, answer.decode(errors="replace")
+            for _ in range(REDIRECTS):
+                response = self._http.send(request, stream=True)
+                with closing(response):
+                    if response.next_request is None:
+                        return response.status_code, _text(response)
+                request = response.next_request
+                if request.method == "GET":
+                    # The body does not go along, and what is said about it neither.
+                    request.headers.pop("Content-Type", None)
+            return 502, ""
         except httpx.TimeoutException:
             return 504, ""
         except (httpx.HTTPError, httpx.InvalidURL):
             return 502, ""
+
+
+def _text(response: httpx.Response) -> str:
+    """The answer, "" for one that is too long."""
+    content = b""
+    for piece in response.iter_bytes():
+        content += piece
+        if len(content) > RESPONSE_LIMIT:
+            return ""
+    return content.decode(errors="replace")
 
 
 def stored(payload: Json) -> Json:

@@ -115,6 +115,10 @@ class Routes:
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         path = path.removesuffix("/")
+        if method == "HEAD":
+            if path.endswith("/data"):
+                raise server_error()
+            method = "GET"
         others = None
         for route in self.all:
             if match := route.pattern.fullmatch(path):

@@ -8,7 +8,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 import cv2
@@ -26,6 +26,10 @@ MEDIA_TYPES = {
 }
 UNCHANGED = {"JPEG", "PNG", "WEBP", "BMP"}
 """Formats whose uploaded bytes are given back as they came, unless EXIF turns the picture."""
+SAVING: Mapping[str, Mapping[str, object]] = {
+    "JPEG": {"quality": 100, "subsampling": 0},
+    "TIFF": {"compression": "tiff_lzw"},
+}
 ORIENTATION = 0x0112
 
 
@@ -54,7 +58,7 @@ def frame_of(name: str, content: bytes) -> Frame:
         upright = ImageOps.exif_transpose(image)
         form = form if form in MEDIA_TYPES else "PNG"
         buffer = io.BytesIO()
-        upright.save(buffer, form, **({"quality": 100, "subsampling": 0} if form == "JPEG" else {}))
+        upright.save(buffer, form, **SAVING.get(form, {}))
         return Frame(name, upright.width, upright.height, buffer.getvalue(), MEDIA_TYPES[form])
 
 
