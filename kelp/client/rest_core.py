@@ -17,7 +17,7 @@ from kelp.client.exchange import Steps
 from kelp.codec import Buffer, InferRequest, InferResponse, decode_response, encode_request, header_length_of
 from kelp.codec.rest import HEADER_LENGTH
 from kelp.codec.status import retry_after_s
-from kelp.errors import InvalidRequest, KelpError, NotFound, NotReady, NotSupported, error_from_answer
+from kelp.errors import InvalidRequest, NotFound, NotReady, NotSupported, error_from_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +116,10 @@ def _get(path: str) -> HttpCall:
 def _raise_unless_ok(answer: HttpAnswer) -> None:
     if answer.status == 200:
         return
-    error = _error(answer)
-    raise error
-
-
-def _error(answer: HttpAnswer) -> KelpError:
     body = _object(answer.body)
-    fallback = "" if body else answer.body[:200].decode("utf-8", "replace").strip()
+    fallback = "" if body is not None else answer.body[:200].decode("utf-8", "replace").strip()
     wait = retry_after_s(answer.headers.get("retry-after"))
-    return error_from_answer(answer.status, body, fallback=fallback, retry_after_s=wait)
+    raise error_from_answer(answer.status, body, fallback=fallback, retry_after_s=wait)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

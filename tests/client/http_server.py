@@ -8,22 +8,28 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from kelp.codec import InferRequest, InferResponse, decode_request, encode_response, header_length_of
 
 
-@dataclass
-class Told:
-    """What the server does with the coming requests, one entry each, and what it saw.
+class HttpServer:
+    """`plan` has one entry for each coming request.
 
     An entry is "answer", "reset" (before any answer), "cut" (in the middle of one), "hang", "drip" (an answer that
-    never ends), "garbage", "slow" (answers after a while) or a tuple (status, JSON body, headers).
+    never ends), "garbage", "slow" (answers after a while) or a tuple (status, JSON or bytes, headers).
     """
 
-    plan: list = field(default_factory=list)
-    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
-    left: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, port: int = 0) -> None:
+        self.plan: list = []
+        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.left = threading.Event()
+        self.connections = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", port, reuse_port=True))
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     @property
     def infers(self) -> list[InferRequest]:
@@ -32,17 +38,6 @@ class Told:
             for method, path, headers, body in self.requests
             if path.endswith("/infer")
         ]
-
-
-class HttpServer:
-    def __init__(self) -> None:
-        self.told = Told()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
 
     def close(self) -> None:
         async def stop() -> None:
@@ -61,25 +56,26 @@ class HttpServer:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 method, path, _ = head[0].split(" ")
                 headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                self.told.requests.append((method, path, headers, body))
+                self.requests.append((method, path, headers, body))
                 if not await self._act(method, path, headers, body, reader, writer):
                     break
         writer.close()
 
     async def _act(self, method, path, headers, body, reader, writer) -> bool:
-        step = self.told.plan.pop(0) if self.told.plan else "answer"
+        step = self.plan.pop(0) if self.plan else "answer"
         if step == "reset":
             writer.transport.abort()
             return False
         if step == "hang":
             await reader.read(1)  # until the client goes away
-            self.told.left.set()
+            self.left.set()
             return False
         if step == "cut":
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{")
@@ -122,8 +118,8 @@ class HttpServer:
 
 
 @contextlib.contextmanager
-def http_server() -> Iterator[HttpServer]:
-    server = HttpServer()
+def http_server(port: int = 0) -> Iterator[HttpServer]:
+    server = HttpServer(port)
     try:
         yield server
     finally:
