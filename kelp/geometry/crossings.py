@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kelp.geometry.polygons import Polygons
-from kelp.geometry.spans import Indices, offsets_of
+from kelp.geometry.spans import Indices, chunks, offsets_of
 
 Floats = NDArray[np.float64]
+
+# Pairs of edges compared at a time: a ragged contour of a whole image has a hundred million.
+_PAIRS = 1 << 20
 
 
 def are_simple(polygons: Polygons) -> NDArray[np.bool_]:
@@ -74,15 +78,16 @@ def _star_shaped(edges: _Edges, counts: Indices) -> NDArray[np.bool_]:
 
 def _meeting(edges: _Edges) -> Indices:
     """Polygons of which two edges meet where they should not."""
-    first, second = _near(edges)
-    # Neighbours share a point by right.
-    apart = (edges.after[first] != second) & (edges.after[second] != first)
-    i, j = first[apart], second[apart]
-    crossing = _straddles(edges, i, j) & _straddles(edges, j, i)
-    # They meet beyond it only if one runs back along the other.
+    # Neighbours share a point by right. They meet beyond it only if one runs back along the other.
     next_dx, next_dy = edges.dx[edges.after], edges.dy[edges.after]
     back = (edges.dx * next_dy == edges.dy * next_dx) & (edges.dx * next_dx + edges.dy * next_dy <= 0)
-    return np.concatenate((edges.owner[i[crossing]], edges.owner[back]))
+    meeting = [edges.owner[back]]
+    for i, j in _near(edges):
+        apart = (edges.after[i] != j) & (edges.after[j] != i)
+        i, j = i[apart], j[apart]
+        crossing = _straddles(edges, i, j) & _straddles(edges, j, i)
+        meeting.append(edges.owner[i[crossing]])
+    return np.concatenate(meeting)
 
 
 def _straddles(edges: _Edges, i: Indices, j: Indices) -> NDArray[np.bool_]:
@@ -95,8 +100,8 @@ def _straddles(edges: _Edges, i: Indices, j: Indices) -> NDArray[np.bool_]:
     return straddles
 
 
-def _near(edges: _Edges) -> tuple[Indices, Indices]:
-    """Pairs of edges of one polygon whose boxes overlap or touch."""
+def _near(edges: _Edges) -> Iterator[tuple[Indices, Indices]]:
+    """Pairs of edges of one polygon whose boxes overlap or touch, some at a time."""
     left, right = edges.x + np.minimum(edges.dx, 0), edges.x + np.maximum(edges.dx, 0)
     top, bottom = edges.y + np.minimum(edges.dy, 0), edges.y + np.maximum(edges.dy, 0)
     # Polygons side by side on one line, so that one sorted list serves all.
@@ -104,11 +109,14 @@ def _near(edges: _Edges) -> tuple[Indices, Indices]:
     left += shift
     right += shift
     order = np.argsort(left)
+    top, bottom = top[order], bottom[order]
     stop = np.searchsorted(left[order], right[order], side="right")
-    counts = stop - np.arange(len(stop)) - 1
-    begins = offsets_of(counts)
-    others = order[np.arange(begins[-1]) + np.repeat(np.arange(1, len(stop) + 1) - begins[:-1], counts)]
-    touch = np.flatnonzero(
-        (np.repeat(top[order], counts) <= bottom[others]) & (top[others] <= np.repeat(bottom[order], counts))
-    )
-    return np.repeat(order, counts)[touch], others[touch]
+    # Each edge against those that begin before it ends: number k against k + 1 to stop[k].
+    pairs = stop - np.arange(len(stop)) - 1
+    for part in chunks(pairs, _PAIRS):
+        counts = pairs[part]
+        begins = offsets_of(counts)
+        one = np.repeat(np.arange(part.start, part.stop), counts)
+        other = np.arange(begins[-1]) - np.repeat(begins[:-1], counts) + one + 1
+        touch = np.flatnonzero((top[one] <= bottom[other]) & (top[other] <= bottom[one]))
+        yield order[one[touch]], order[other[touch]]

@@ -8,14 +8,14 @@ that of enlarging the whole grid (rows first, then columns) in float32 and cutti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kelp.geometry.boxes import pixel_boxes
-from kelp.geometry.spans import Indices, MaskSpans, joined, offsets_of
+from kelp.geometry.spans import Indices, MaskSpans, chunks, joined, offsets_of
 
 Grid = NDArray[np.float32]
 GridPart = Callable[[int, slice, slice], Grid]
@@ -108,7 +108,7 @@ def _blended(part: GridPart, rows: Taps, columns: Taps, boxes: NDArray[np.int32]
     stride = right - left + 2
     sizes = (y2 - y1) * stride
     rest = np.float32(1) - rows.weight
-    for chunk in _chunks(sizes):
+    for chunk in chunks(sizes, _CHUNK):
         offset = offsets_of(sizes[chunk])
         values = np.empty(offset[-1], np.float32)
         cuts = np.stack((filled, y1, y2, top, bottom, left, right, stride), 1)[chunk].tolist()
@@ -173,13 +173,3 @@ def _settled(x: Indices, a: NDArray[np.float32], b: NDArray[np.float32], cell: I
 def _is_set(a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.bool_]:
     is_set: NDArray[np.bool_] = a * (np.float32(1) - weight) + b * weight > 0
     return is_set
-
-
-def _chunks(sizes: Indices) -> Iterable[slice]:
-    """Slices of consecutive instances with about _CHUNK values together."""
-    if not len(sizes):
-        return
-    number = np.cumsum(sizes) // _CHUNK
-    starts = np.flatnonzero(np.diff(number, prepend=-1))
-    for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(sizes)], strict=True):
-        yield slice(start, stop)

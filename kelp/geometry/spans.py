@@ -6,7 +6,7 @@ grid, and go to any of these; an instance costs its outline, never its area, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +163,14 @@ def offsets_of(counts: NDArray[Any]) -> Indices:
     offsets = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
     return offsets
+
+
+def chunks(sizes: Indices, limit: int) -> Iterator[slice]:
+    """Slices of consecutive groups of `sizes` [n] that together hold about `limit`, or one group that holds more."""
+    if len(sizes):
+        starts = np.flatnonzero(np.diff(np.cumsum(sizes) // limit, prepend=-1))
+        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(sizes)], strict=True):
+            yield slice(start, stop)
 
 
 def joined(instance: Indices, y: Ints, x1: Ints, x2: Ints, count: int, size_hw: tuple[int, int]) -> MaskSpans:
