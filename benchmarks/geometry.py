@@ -32,7 +32,7 @@ from kelp.geometry import (
 INSTANCES = 100
 SIZE_HW = (1080, 1920)
 GRID_HW = (90, 160)
-ROUNDS = 15
+ROUNDS = 25
 SIMPLIFY_PX = 1.0
 LEAST_IOU = 0.99
 

@@ -205,15 +205,13 @@ def _toggles(pixels: NDArray[np.uint8]) -> Indices:
 
 
 def _assemble(found: list[tuple[Indices, int, int, int]], size_hw: tuple[int, int]) -> MaskSpans:
+    """Spans of crops given as toggles, the row length these count in, and the x and y of the crop."""
     counts = np.array([len(toggles) // 2 for toggles, *_ in found], np.int64)
-    offsets = offsets_of(counts)
-    y, x1, x2 = (np.empty(offsets[-1], np.int32) for _ in range(3))
-    for (toggles, stride, left, top), start, stop in zip(
-        found, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True
-    ):
-        row = toggles[::2] // stride
-        shift = row * stride - left
-        y[start:stop] = row + top
-        x1[start:stop] = toggles[::2] - shift
-        x2[start:stop] = toggles[1::2] - shift
-    return MaskSpans(size_hw, offsets, y, x1, x2)
+    switches = np.concatenate([toggles for toggles, *_ in found] or [np.empty(0, np.int64)])
+    stride, x, y = (np.repeat(np.array([entry[k] for entry in found], np.int64), counts) for k in (1, 2, 3))
+    starts, ends = switches[::2], switches[1::2]
+    row = starts // stride
+    shift = x - row * stride
+    return MaskSpans(
+        size_hw, offsets_of(counts), *(v.astype(np.int32) for v in (row + y, starts + shift, ends + shift))
+    )
