@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 
 import grpc
 
-from kelp.codec import InferResponse
+from kelp.codec import InferRequest, InferResponse
 from kelp.codec.grpc_messages import decode_request, encode_response
 from kelp.codec.grpc_metadata import index_message, metadata_message
 from kelp.codec.grpc_pool import METHODS
 from kelp.codec.status import grpc_details, grpc_status, trailing_metadata
+from tests.client.http_server import echo
 
 
 class GrpcServer(grpc.GenericRpcHandler):
     """`plan` has one entry for each coming call: "answer", "hang", "slow", "garbage", "cancel" or a KelpError."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: grpc.ServerCredentials | None = None) -> None:
         self.plan: list = []
         self.requests: list[tuple[str, bytes, dict[str, str]]] = []
         self.left = threading.Event()
+        self.respond: Callable[[InferRequest], InferResponse] = echo
         self._closing = threading.Event()
-        self._server = grpc.server(futures.ThreadPoolExecutor(8), [self])
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(8), [self], options=[("grpc.max_receive_message_length", -1)]
+        )
+        address = f"127.0.0.1:{port}"
+        if tls is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, tls)
         self._server.start()
-        self.url = f"grpc://127.0.0.1:{self.port}"
+        self.url = f"{'grpcs' if tls else 'grpc'}://127.0.0.1:{self.port}"
 
     @property
     def infers(self):
@@ -62,7 +70,7 @@ class GrpcServer(grpc.GenericRpcHandler):
     def _answer(self, method, raw):
         if method == "ModelInfer":
             request = decode_request(raw)
-            return encode_response(InferResponse(request.model_name, request.inputs, id=request.id), request)
+            return encode_response(self.respond(request), request)
         if method == "RepositoryIndex":
             return index_message([{"name": "one", "state": "READY"}, {"name": "two"}]).SerializeToString()
         if method == "ModelMetadata":
@@ -71,8 +79,8 @@ class GrpcServer(grpc.GenericRpcHandler):
 
 
 @contextlib.contextmanager
-def grpc_server(port: int = 0) -> Iterator[GrpcServer]:
-    server = GrpcServer(port)
+def grpc_server(port: int = 0, tls: grpc.ServerCredentials | None = None) -> Iterator[GrpcServer]:
+    server = GrpcServer(port, tls)
     try:
         yield server
     finally:

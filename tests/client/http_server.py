@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from kelp.codec import InferRequest, InferResponse, decode_request, encode_response, header_length_of
+
+
+def echo(request: InferRequest) -> InferResponse:
+    return InferResponse(request.model_name, request.inputs, id=request.id)
 
 
 class HttpServer:
@@ -19,17 +25,18 @@ class HttpServer:
     never ends), "garbage", "slow" (answers after a while) or a tuple (status, JSON or bytes, headers).
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.plan: list = []
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.left = threading.Event()
         self.connections = 0
+        self.respond: Callable[[InferRequest], InferResponse] = echo
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", port, reuse_port=True))
+        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", port, reuse_port=True, ssl=tls))
         self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def infers(self) -> list[InferRequest]:
@@ -108,8 +115,7 @@ class HttpServer:
     def _answer(self, method, path, headers, body):
         if path.endswith("/infer"):
             request = decode_request(body, header_length_of(headers.get("inference-header-content-length")))
-            model = path.split("/")[3]
-            return encode_response(InferResponse(model, request.inputs, id=request.id), request)
+            return encode_response(self.respond(replace(request, model_name=path.split("/")[3])), request)
         if path == "/v2/repository/index":
             return [b'[{"name": "one", "state": "READY", "reason": ""}, {"name": "two"}]'], {}
         if path.endswith("/ready"):
@@ -118,8 +124,8 @@ class HttpServer:
 
 
 @contextlib.contextmanager
-def http_server(port: int = 0) -> Iterator[HttpServer]:
-    server = HttpServer(port)
+def http_server(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
+    server = HttpServer(port, tls)
     try:
         yield server
     finally:
