@@ -72,21 +72,19 @@ class Batcher:
             self._changed.notify()
 
     def take(self) -> list[Work] | None:
-        """Wait for the next batch; its images' calls are marked as taken. None after `close`."""
+        """Wait for the next batch. None after `close`."""
         while True:
             with self._changed:
                 chosen = self._wait()
                 if chosen is None:
                     return None
                 self._busy += 1
-            wanted = [work for work in chosen if work.call.wanted]
+            wanted = [work for work in chosen if not work.call.over]
             if len(wanted) < len(chosen):
                 for work in chosen:
-                    if not work.call.wanted:
+                    if work.call.over:
                         self._drop(work)
             if wanted:
-                for work in wanted:
-                    work.call.take()
                 return wanted
             self.done()
 

@@ -37,11 +37,6 @@ class Call:
         self.results = [None] * images
         self._open = images
 
-    @property
-    def wanted(self) -> bool:
-        """Whether results still matter: neither over, nor is one of its images refused already."""
-        return not self.over and not self._errors
-
     def settle(self, index: int, result: Any) -> bool:
         """Note an image's result, a KelpError, or None for one that was dropped. True if it was the last one."""
         with self._lock:
@@ -58,7 +53,8 @@ class Call:
             if self.taken:
                 return
             self.taken = True
-        self.add_phase("queue", time.monotonic() - self.started - self.phases.get("decode", 0.0))
+        waited_s = time.monotonic() - self.started - self.phases.get("decode", 0.0) - self.phases.get("preprocess", 0.0)
+        self.add_phase("queue", waited_s)
         self._on_taken()
 
     def add_phase(self, name: str, seconds: float) -> None:

@@ -223,7 +223,7 @@ def _fail(call: Call, error: BaseException) -> None:
 
 
 def _expire(call: Call, allowed_s: float) -> None:
-    call.deliver(TooLate(f"no answer within {allowed_s:g} s"))
+    call.deliver(TooLate(f"no answer within {allowed_s:.3g} s"))
 
 
 def _expire_in_queue(call: Call, allowed_s: float) -> None:

@@ -110,12 +110,14 @@ class Engine:
 
     def _run(self, prepared: _Prepared) -> None:
         works = prepared.works
-        if not any(work.call.wanted for work in works):
+        if all(work.call.over for work in works):
             self._batcher.done()
             for work in works:
                 self.drop(work)
             return
         self._unread.acquire()
+        for work in works:
+            work.call.take()
         self._metrics.batch(len(works))
         started = time.monotonic()
         error: BaseException | None = None

@@ -78,11 +78,12 @@ class EncodedImage:
         try:
             self._open.load()
             image = self._open if self._open.mode in ("1", "L", "P", "I", "I;16", "I;16B") else self._open.convert("L")
-            return (np.asarray(image) != 0).astype(np.uint8)
+            mask: NDArray[np.uint8] = (np.asarray(image) != 0).astype(np.uint8)
         except MemoryError:
             raise
         except Exception as error:  # as above
             raise InvalidImage(f"the mask cannot be decoded: {_reason(error)}") from None
+        return mask
 
     def _orientation(self) -> int:
         # Pillow has already turned a TIFF where it loads one, and says 1 then.

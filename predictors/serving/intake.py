@@ -23,8 +23,7 @@ from predictors.serving.plan import Plan, Source
 class Intake:
     """Decodes a request's images side by side; each goes to the batcher as soon as it is there.
 
-    A request with a bad image is still decoded to its end, so that the answer names all of them; none of its images
-    goes to the model from then on.
+    A request with a bad image goes its whole way nevertheless, so that its answer names all of them.
     """
 
     def __init__(
