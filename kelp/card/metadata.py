@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from kelp import __version__
 from kelp.card.schema import Card, Label
-from kelp.detections.tensors import outputs_of
 from kelp.settings.model import DETECTORS
 
 State = Literal["asleep", "starting", "ready", "failing"]
@@ -67,5 +66,7 @@ def _inputs(card: Card) -> list[dict[str, Any]]:
 
 def _outputs(card: Card) -> list[dict[str, Any]]:
     if card.task in DETECTORS:
+        from kelp.detections.tensors import outputs_of  # numpy and OpenCV, which a listing does without
+
         return [_tensor(column.name, column.datatype, *column.shape) for column in outputs_of(card.task)]
     return [_tensor("image", "BYTES", -1)] if card.task == "inpaint" else []

@@ -1,0 +1,43 @@
+"""What `kelp up` says on stderr: one JSON object a line, or text for people. Nothing secret is ever passed to it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from typing import Any, Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+_ORDER = ("debug", "info", "warning", "error")
+_style = "json"
+_lowest = "info"
+
+
+def configure(level: Level, style: Literal["json", "text"]) -> None:
+    """Set once, at the start of the process."""
+    global _style, _lowest
+    _style, _lowest = style, level
+
+
+def event(name: str, *, level: Level = "info", **fields: Any) -> None:
+    """Say that `name` (snake_case) happened."""
+    if _ORDER.index(level) < _ORDER.index(_lowest):
+        return
+    now = datetime.datetime.now(datetime.UTC)
+    if _style == "json":
+        when = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"time": when, "level": level, "event": name, **fields}, default=str, ensure_ascii=False)
+    else:
+        told = " ".join(f"{key}={value}" for key, value in fields.items())
+        line = f"{now.astimezone():%H:%M:%S} {level:7} {name} {told}".rstrip()
+    pass_on(line)
+
+
+def pass_on(line: str) -> None:
+    """Write a finished line, whole, also when children write at the same time."""
+    try:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    except (BrokenPipeError, ValueError):
+        # Whoever read our stderr has gone; there is nobody left to tell.
+        return
