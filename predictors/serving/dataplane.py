@@ -12,7 +12,7 @@ from kelp.card import Card
 from kelp.card.metadata import model_metadata
 from kelp.card.schema import Label
 from kelp.codec import InferRequest, InferResponse
-from kelp.errors import KelpError, NotFound, TooLate
+from kelp.errors import KelpError, NotFound, NotReady, TooLate
 from predictors.model import Model
 from predictors.serving.admission import Admission, Place
 from predictors.serving.answers import Answerer
@@ -44,6 +44,7 @@ class DataPlane:
         self.admission = Admission(card.limits)
         self.metrics = PredictorMetrics(card.model_name, lambda: self.admission.waiting)
         self._loaded: _Loaded | None = None
+        self._open: set[Call] = set()
         # An image of the largest size may be decoded while another one is in the model.
         budget = PixelBudget(2 * card.limits.image_pixels)
         batcher = Batcher(card.batch.max_images, card.batch.window_ms / 1e3, self._drop)
@@ -80,6 +81,11 @@ class DataPlane:
             failed(error)
 
         self._engine.start(load, died)
+
+    def give_up(self) -> None:
+        """Answer what is still open: the server ends."""
+        for call in list(self._open):
+            call.deliver(NotReady("the server stopped before the model had answered"))
 
     def close(self, timeout_s: float) -> bool:
         """End the threads. False if the model was still at work after `timeout_s`."""
@@ -140,10 +146,12 @@ class DataPlane:
                 loop.call_soon_threadsafe(shorten, plan.timeout_s)
             return plan
 
+        self._open.add(call)
         self._intake.submit(call, read)
         try:
             return await future
         finally:
+            self._open.discard(call)
             call.abandon()
             for timer in timers:
                 timer.cancel()

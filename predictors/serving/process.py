@@ -25,7 +25,7 @@ from predictors.serving.options import Options, read_options
 
 log = logging.getLogger("kelp.serving")
 CANNOT_SERVE = 3
-_CLOSING_S = 5.0
+_CLOSING_S = 1.0
 # The event loop gets the interpreter back sooner while Python code of other threads runs.
 _SWITCH_INTERVAL_S = 0.001
 
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
     logs.configure(options.log_level, options.log_format)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines on stderr are no log of ours
     try:
         card = load_card(options.card)
         code = _Process(card, options).run()
@@ -121,7 +122,7 @@ class _Process:
         if grpc_server is not None:
             await grpc_server.stop(1.0)
         await serving
-        ended = await asyncio.to_thread(self._plane.close, _CLOSING_S if self._code == 0 else 0.0)
+        ended = await asyncio.to_thread(self._plane.close, _CLOSING_S)
         log.info("stopped", extra={"model": self._card.model_name, "model_thread_ended": ended})
 
     def _on_signal(self) -> None:
@@ -141,6 +142,7 @@ class _Process:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._card.limits.request_seconds if grace_s is None else grace_s):
                 await admission.idle()
+        self._plane.give_up()
 
 
 def _bound(host: str, port: int) -> socket.socket:
