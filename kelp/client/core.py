@@ -15,7 +15,7 @@ from kelp.client.images import Image, image_tensor
 from kelp.codec import InferRequest, InferResponse, Parameters, RequestedOutput
 from kelp.detections import Detections
 from kelp.detections.tensors import from_tensors
-from kelp.errors import InvalidRequest, NotReady
+from kelp.errors import InvalidRequest, NotReady, TooLate
 
 OnWaiting = Callable[[float], None]
 """Called about once a second while an answer is awaited, with the seconds since the call began."""
@@ -74,7 +74,10 @@ class Core(ABC):
     def wait_ready(self, model: str, timeout_s: float | None) -> Steps[None]:
         patience = self.config.cold_start_s if timeout_s is None else timeout_s
         attempts = Attempts(self.config, timeout_s=patience, patience_s=patience)
-        return exchange(attempts, lambda _: self.ready_call(model), self.read_yes)
+        try:
+            yield from exchange(attempts, lambda _: self.ready_call(model), self.read_yes)
+        except TooLate as error:
+            raise NotReady(f"not ready within {patience:g} s: {error.message}") from error
 
     def ready(self, model: str) -> Steps[bool]:
         return self._asked(self.ready_call(model))

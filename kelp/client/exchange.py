@@ -93,13 +93,20 @@ class Attempts:
 
 def exchange(attempts: Attempts, build: Callable[[float], Any], read: Callable[[Any], Result]) -> Steps[Result]:
     """One call with its repeats. `build` makes it, told the seconds that are left; `read` makes its result."""
+    earlier: KelpError | None = None
     while True:
-        left = attempts.left_s()
         try:
+            left = attempts.left_s()
             answer = yield Send(build(left), left)
             return read(answer)
+        except TooLate as error:
+            # The time may have gone into an earlier failure, which then is the reason.
+            if earlier is not None:
+                raise TooLate(f"{error.message}; before that: {earlier.message}", code=error.code) from error
+            raise
         except KelpError as error:
             pause = attempts.pause_after(error)
             if pause is None:
                 raise
+            earlier = error
         yield Pause(pause)

@@ -22,17 +22,20 @@ def tensor_from_contents(
             raise refuse(f"{where}.contents.{field.name}", f"{kind.name} expects {expected}")
     if not kind.contents:
         raise refuse(f"{where}.contents", f"{kind.name} has no typed form; send raw contents")
-    values = list(getattr(contents, kind.contents))
+    values = getattr(contents, kind.contents)
     place = f"{where}.contents.{kind.contents}"
     if len(values) != count:
         raise refuse(place, f"expected {count} elements (shape {list(shape)}), got {len(values)}")
     if kind.kind == "bytes":
-        return Tensor(name, kind.name, shape, values, parameters)
-    try:
-        array: NDArray[Any] = np.array(values, kind.dtype).reshape(shape)
-    except OverflowError:
-        index = next(i for i, value in enumerate(values) if not kind.minimum <= value <= kind.maximum)
-        raise fail(f"{place}[{index}]", kind.expected(), values[index]) from None
+        return Tensor(name, kind.name, shape, list(values), parameters)
+    if kind.kind == "int":
+        wide = np.fromiter(values, np.uint64 if kind.minimum == 0 else np.int64, count)
+        if count and (wide.min() < kind.minimum or wide.max() > kind.maximum):
+            index = int(np.argmax((wide < kind.minimum) | (wide > kind.maximum)))
+            raise fail(f"{place}[{index}]", kind.expected(), int(wide[index]))
+        array: NDArray[Any] = wide.astype(kind.dtype, copy=False).reshape(shape)
+    else:
+        array = np.fromiter(values, kind.dtype, count).reshape(shape)
     array.flags.writeable = False
     return Tensor(name, kind.name, shape, array, parameters)
 

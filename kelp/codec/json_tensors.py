@@ -60,6 +60,13 @@ def json_data(tensor: Tensor, where: str) -> NDArray[Any] | list[str]:
     return np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(-1)
 
 
+def containers_in(view: memoryview) -> int:
+    """How many `[` and `{` a JSON text has, those inside of strings included; counted without parsing it."""
+    whole = view.obj
+    text = whole if isinstance(whole, (bytes, bytearray)) and len(whole) == len(view) else bytes(view)
+    return text.count(b"[") + text.count(b"{")
+
+
 def _flattened(data: list[Any], shape: tuple[int, ...], count: int, where: str) -> tuple[list[Any], bool]:
     """All elements in row-major order, and whether the list was nested as `shape` says."""
     nested = len(shape) > 1 and bool(data) and isinstance(data[0], list)

@@ -19,3 +19,6 @@ MAX_PARAMETERS = 256
 
 MAX_FIELDS = 4096
 """Fields at the top of one protobuf message."""
+
+MAX_JSON_CONTAINERS = 1 << 22
+"""Lists and objects of one JSON text: `[]` is two bytes on the wire and some sixty in memory."""

@@ -15,8 +15,8 @@ import orjson
 
 from kelp.codec.binary import buffers_of, gather
 from kelp.codec.fail import fail, refuse
-from kelp.codec.json_tensors import json_data
-from kelp.codec.limits import MAX_TENSORS
+from kelp.codec.json_tensors import containers_in, json_data
+from kelp.codec.limits import MAX_JSON_CONTAINERS, MAX_TENSORS
 from kelp.codec.messages import InferRequest, InferResponse, RequestedOutput
 from kelp.codec.parameters import checked_parameters
 from kelp.codec.rest_tensors import BinaryPart, members, read_tensors, text_member
@@ -128,6 +128,8 @@ def _split(body: Buffer, header_length: int | None) -> tuple[object, BinaryPart]
 
 
 def _json(view: memoryview) -> object:
+    if len(view) > MAX_JSON_CONTAINERS and containers_in(view) > MAX_JSON_CONTAINERS:
+        raise refuse("body", f"the JSON has more than {MAX_JSON_CONTAINERS} lists and objects")
     try:
         return orjson.loads(view)
     except orjson.JSONDecodeError as error:

@@ -95,6 +95,15 @@ def test_each_attempt_is_built_with_the_time_that_is_left():
     assert done.value.value == "read it"
 
 
+def test_a_call_that_ends_too_late_says_what_took_the_time():
+    steps = exchange(attempts(Clock()), lambda _: "call", lambda answer: answer)
+    next(steps)
+    steps.throw(errors.NotReady("the model is starting"))
+    steps.send(None)
+    with pytest.raises(errors.TooLate, match=r"^no answer in 3 s; before that: the model is starting$"):
+        steps.throw(errors.TooLate("no answer in 3 s"))
+
+
 def test_an_error_that_the_answer_holds_is_repeated_like_one_of_the_connection():
     def read(answer):
         raise errors.NotReady(answer)

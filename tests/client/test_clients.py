@@ -77,6 +77,9 @@ def test_the_wait_has_an_end(kind, server):
     with pytest.raises(errors.NotReady, match="starting"):
         call(kind, server.url, "wait_ready", "m", timeout_s=0.2)
     assert len(server.requests) < 100
+    server.plan[:] = ["hang"]
+    with pytest.raises(errors.NotReady, match=r"not ready within 0\.2 s"):
+        call(kind, server.url, "wait_ready", "m", timeout_s=0.2)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +234,24 @@ def test_a_caller_that_leaves_lets_go_of_the_connection(kind, server):
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert await asyncio.to_thread(server.left.wait, 10)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["rest-async", "grpc-async"])
+def test_callers_that_left_take_no_connection_with_them(kind, server):
+    server.plan[:] = ["hang"] * 6
+
+    async def run() -> None:
+        make = AsyncClient if kind.startswith("rest") else AsyncGrpcClient
+        async with make(ClientConfig(server.url, connections=2, **QUICK)) as client:
+            for count in range(1, 7):
+                task = asyncio.create_task(client.infer(REQUEST))
+                assert await asyncio.to_thread(poll, lambda count=count: len(server.requests) == count)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            same_answer(await client.infer(REQUEST))
 
     asyncio.run(run())
 

@@ -46,6 +46,7 @@ JSON_BODIES = {
     "not UTF-8": (b'{"id": "\xff"}', "body: not valid JSON"),
     "half a surrogate pair": (b'{"id": "\\ud800"}', "body: not valid JSON"),
     "nested without end": (b"[" * 5000, "body: not valid JSON"),
+    "lists without number": (b"[" + b"[]," * (1 << 22) + b"[]]", "body: the JSON has more than 4194304 lists"),
     "text after the JSON": (b'{"inputs": []} x', "body: not valid JSON"),
     "a list": ([], "body: expected an object, got a list of 0"),
     "no inputs": ({}, "body: inputs is missing"),
