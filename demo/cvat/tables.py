@@ -164,7 +164,7 @@ class Webhook:
     description: str = ""
     content_type: str = "application/json"
     secret: str = ""
-    is_active: bool = False
+    is_active: bool = True
     enable_ssl: bool = True
     deliveries: list[Delivery] = field(default_factory=list)
 

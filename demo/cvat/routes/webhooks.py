@@ -96,7 +96,7 @@ def create(call: Call) -> Response:
             project.organization if project else call.organization,
             fields.get("description", ""),
             secret=fields.get("secret", ""),
-            is_active=fields.get("is_active", False),
+            is_active=fields.get("is_active", True),
             enable_ssl=fields.get("enable_ssl", True),
         )
         call.state.webhooks[row.id] = row
