@@ -1,0 +1,1 @@
+"""HTTP in: webhooks, the runs API, health and metrics."""

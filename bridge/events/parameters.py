@@ -1,0 +1,186 @@
+"""The query of the detection webhook: typed, normalised, and refused by name where it cannot be meant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+from urllib.parse import parse_qsl
+
+from bridge.events.payload import Trigger
+from kelp.errors import InvalidRequest
+from kelp.settings.model import DETECTORS, ModelSetting, settings_of
+
+TRIGGERS: tuple[str, ...] = get_args(Trigger)
+EXISTING = ("add", "skip", "replace")
+_OWN = ("model_name", "on", "label_map", "labels", "existing")
+MAX_QUERY = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class DetectParameters:
+    """What a detection is asked to do.
+
+    model: `NAME` or `NAME-v2`; on: which changes of a job start it; label_map: model label → project label, or None to
+    drop it; labels: the model's labels to keep (None: all); existing: what happens to shapes that are there already;
+    settings: overrides of the model's settings, parsed.
+    """
+
+    model: str
+    on: frozenset[str] = frozenset({"started"})
+    label_map: Mapping[str, str | None] = field(default_factory=dict)
+    labels: frozenset[str] | None = None
+    existing: str = "replace"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The normal form: equal wishes, however they were spelled, are equal here."""
+        return {
+            "model_name": self.model,
+            "on": sorted(self.on),
+            "label_map": dict(sorted(self.label_map.items())),
+            "labels": None if self.labels is None else sorted(self.labels),
+            "existing": self.existing,
+            "settings": dict(sorted(self.settings.items())),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DetectParameters:
+        labels = data["labels"]
+        return cls(
+            model=data["model_name"],
+            on=frozenset(data["on"]),
+            label_map=data["label_map"],
+            labels=None if labels is None else frozenset(labels),
+            existing=data["existing"],
+            settings=data["settings"],
+        )
+
+    def canonical(self) -> str:
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def all_detector_settings() -> dict[str, ModelSetting]:
+    """Every setting that some detector has: what a webhook may name before its model is known."""
+    return {name: setting for task in sorted(DETECTORS) for name, setting in settings_of(task).items()}
+
+
+def parse_query(query: bytes | str, own_settings: Collection[str] = ()) -> DetectParameters:
+    """The parameters in a URL's `query`. `own_settings`: names that some model declares beyond the common table.
+
+    InvalidRequest (400) names the parameter: unknown, given twice, missing, or with a value it cannot have.
+    """
+    text = query.decode("latin-1") if isinstance(query, bytes) else query
+    if len(text) > MAX_QUERY:
+        raise InvalidRequest(f"query: expected at most {MAX_QUERY} characters", code="invalid_parameter")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=64)
+    except ValueError:
+        raise InvalidRequest("query: expected name=value pairs, percent-encoded", code="invalid_parameter") from None
+    return parse_parameters(pairs, own_settings)
+
+
+def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[str] = ()) -> DetectParameters:
+    """The same for pairs that are decoded already."""
+    given: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in given:
+            raise InvalidRequest(f"parameter '{name}' is given twice", code="invalid_parameter")
+        given[name] = value
+    known = all_detector_settings()
+    settings: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in _OWN:
+            continue
+        if name in known:
+            settings[name] = known[name].parse(value)
+        elif name in own_settings:
+            settings[name] = _scalar(value)
+        else:
+            there = ", ".join(sorted([*_OWN, *known, *own_settings]))
+            raise InvalidRequest(f"unknown parameter '{name}'; there are: {there}", code="unknown_parameter")
+    return DetectParameters(
+        model=_model_name(given.get("model_name", "")),
+        on=_on(given.get("on")),
+        label_map=_label_map(given.get("label_map")),
+        labels=_labels(given.get("labels")),
+        existing=_existing(given.get("existing")),
+        settings=settings,
+    )
+
+
+def _model_name(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidRequest("parameter 'model_name' is required", code="missing_parameter")
+    # `NAME@v2` is how people write a version here; on the wire the model is NAME-v2.
+    name, _, version = value.strip().partition("@")
+    return f"{name}-{version}" if version else name
+
+
+def _on(value: Any) -> frozenset[str]:
+    if value is None:
+        return frozenset({"started"})
+    wanted = _names(value, "on")
+    if wrong := sorted(wanted - set(TRIGGERS)):
+        raise _refuse("on", "a comma list of " + ", ".join(TRIGGERS), wrong[0])
+    return frozenset(wanted)
+
+
+def _existing(value: Any) -> str:
+    if value is None:
+        return "replace"
+    if value not in EXISTING:
+        raise _refuse("existing", "one of " + ", ".join(EXISTING), value)
+    return str(value)
+
+
+def _labels(value: Any) -> frozenset[str] | None:
+    return None if value is None else frozenset(_names(value, "labels"))
+
+
+def _label_map(value: Any) -> dict[str, str | None]:
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        pairs = [(str(source), "" if target is None else str(target)) for source, target in value.items()]
+    else:
+        parts = [part.partition(":") for part in str(value).split(",")]
+        if any(not separator for _, separator, _ in parts):
+            raise _refuse("label_map", "model:project,…", value)
+        pairs = [(source, target) for source, _, target in parts]
+    found: dict[str, str | None] = {}
+    for source, target in pairs:
+        name = source.strip()
+        if not name or name in found:
+            raise _refuse("label_map", "model:project,… with each model label once", value)
+        found[name] = target.strip() or None
+    return found
+
+
+def _names(value: Any, parameter: str) -> set[str]:
+    parts = value if isinstance(value, (list, tuple)) else str(value).split(",")
+    names = {str(part).strip() for part in parts} - {""}
+    if not names:
+        raise _refuse(parameter, "a comma list of names", value)
+    return names
+
+
+def _scalar(value: Any) -> Any:
+    """A setting that only its runtime can check, as the number or truth value that it looks like."""
+    if not isinstance(value, str):
+        return value
+    if value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _refuse(parameter: str, expected: str, value: Any) -> InvalidRequest:
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else shown[:77] + "…"
+    return InvalidRequest(f"parameter '{parameter}': expected {expected}, got {shown}", code="invalid_parameter")

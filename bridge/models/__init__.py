@@ -1,0 +1,1 @@
+"""Which models there are, as the V2 endpoint tells; asking wakes none of them."""

@@ -1,0 +1,118 @@
+"""Runs that somebody asks for: a job, or every job of a task or project; the same identity and locks as a webhook's."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.cvat.errors import CvatRefused
+from bridge.cvat.objects import Job
+from bridge.detect.reading import refuse_unsuited, why_refused
+from bridge.events.key import manual_key
+from bridge.events.parameters import DetectParameters, parse_parameters
+from bridge.runs.endings import RunEnds
+from bridge.runs.limits import BATCH, INTERACTIVE
+from bridge.runs.services import Services
+from bridge.store.intake import NewRun, accept
+from kelp.errors import BadGateway, Conflict, Forbidden, InvalidRequest
+
+API_PATH = "/api/v1/runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Exactly one of job, task and project. parameters: those of the webhook, without `model_name` and `on`.
+
+    again: infer anew even if an equal run exists; caused_by: who asks.
+    """
+
+    model: str
+    job: int | None = None
+    task: int | None = None
+    project: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    again: bool = False
+    caused_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The runs that answer a request. skipped: job → why it gets none; is_new: whether any run is."""
+
+    runs: Sequence[str]
+    skipped: Mapping[int, str]
+    batch: str | None
+    is_new: bool
+
+
+async def ask(services: Services, request: Request) -> Asked:
+    """Write the wanted runs down. InvalidRequest, NotFound and Forbidden say what cannot be asked for."""
+    parameters = _parameters(services, request)
+    await services.catalog.check(parameters.model)
+    try:
+        jobs = await _jobs(services, request)
+    except CvatRefused as error:
+        raise _refusal(error) from None
+    batch = uuid.uuid4().hex if request.job is None else None
+    ids, skipped, is_new = [], {}, False
+    for job in jobs:
+        try:
+            refuse_unsuited(job)
+        except RunEnds as end:
+            skipped[job.id] = end.reason
+            continue
+        run = _run(services, request, job, parameters, batch)
+        is_new |= await accept(services.database, run)
+        ids.append(run.id)
+    if not ids:
+        raise Conflict("; ".join(skipped.values()) or "there is no job to annotate", code="nothing_to_do")
+    return Asked(ids, skipped, batch, is_new)
+
+
+def _parameters(services: Services, request: Request) -> DetectParameters:
+    if wrong := {"on", "model_name"} & request.parameters.keys():
+        raise InvalidRequest(f"parameter '{min(wrong)}' belongs to webhooks", code="unknown_parameter")
+    pairs = [("model_name", request.model), *request.parameters.items()]
+    return parse_parameters(pairs, services.catalog.own_settings)
+
+
+async def _jobs(services: Services, request: Request) -> list[Job]:
+    given = [name for name in ("job", "task", "project") if getattr(request, name) is not None]
+    if len(given) != 1:
+        raise InvalidRequest("expected exactly one of job, task and project", code="invalid_parameter")
+    if request.job is not None:
+        return [await services.cvat.job(request.job)]
+    if request.task is not None:
+        return await services.cvat.jobs_of_task(request.task)
+    assert request.project is not None
+    return await services.cvat.jobs_of_project(request.project)
+
+
+def _run(services: Services, request: Request, job: Job, parameters: DetectParameters, batch: str | None) -> NewRun:
+    instance = services.settings.instance
+    again = uuid.uuid4().hex if request.again else ""
+    return NewRun(
+        id=manual_key(instance, job.id, job.updated_date, parameters, again),
+        kind="detect",
+        priority=INTERACTIVE if batch is None else BATCH,
+        instance=instance,
+        project_id=job.project_id,
+        task_id=job.task_id,
+        job_id=job.id,
+        model=parameters.model,
+        parameters=parameters.canonical(),
+        event="manual",
+        cause="manual",
+        caused_by=request.caused_by,
+        created_at=time.time(),
+        batch=batch,
+    )
+
+
+def _refusal(error: CvatRefused) -> Exception:
+    if error.cvat_status in {401, 403}:
+        return Forbidden(why_refused(error, "this"))
+    return BadGateway(error.message)

@@ -1,0 +1,109 @@
+"""Starts what works on runs: DBOS, this process's membership, the scheduler and the rest; and stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSConfig
+
+from bridge import log
+from bridge.runs import workflow
+from bridge.runs.membership import Membership, Name
+from bridge.runs.scheduler import Scheduler
+from bridge.runs.services import Services
+from kelp.errors import KelpError
+
+NAME = "kelp-bridge"
+COUNT_SECONDS = 5.0
+
+
+async def start(services: Services, news: asyncio.Event, health: Any) -> Engine:
+    """Everything that works on runs; `news` is set whenever there is a new one."""
+    name = await asyncio.to_thread(Name, services.database, services.settings.executor)
+    services.executor = name.value
+    workflow.bind(services)
+    membership = Membership(services, name)
+    await membership.join()
+    _launch(services)
+    engine = Engine(services, name, membership)
+    scheduler = Scheduler(services, news)
+    engine.spawn(membership.run)
+    engine.spawn(scheduler.run)
+    engine.spawn(partial(_count, scheduler))
+    return engine
+
+
+class Engine:
+    def __init__(self, services: Services, name: Name, membership: Membership) -> None:
+        self._services = services
+        self._name = name
+        self._membership = membership
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(log.survive(work)))
+
+    async def stop(self, timeout_s: float) -> None:
+        """Let live runs stop where they may, and leave them to the next process."""
+        deadline = time.monotonic() + timeout_s
+        while self._services.live and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(KelpError):
+            await self._membership.leave()
+        workflow.bind(None)
+        await asyncio.to_thread(DBOS.destroy)
+        self._name.release()
+
+
+async def _count(scheduler: Scheduler) -> None:
+    while True:
+        with contextlib.suppress(KelpError):
+            await scheduler.count()
+        await asyncio.sleep(COUNT_SECONDS)
+
+
+def _launch(services: Services) -> None:
+    """Launch DBOS: on SQLite in a file beside ours, on PostgreSQL in a schema of the same database."""
+    url = services.database.url
+    config: DBOSConfig = {
+        "name": NAME,
+        "application_version": workflow.VERSION,
+        "executor_id": services.executor,
+        "log_level": "WARNING",
+        "enable_otlp": False,
+    }
+    if services.database.is_sqlite:
+        path = f"{url.database}.workflows"
+        config["system_database_url"] = f"sqlite:///{path}"
+        config["system_database_engine"] = _sqlite_engine(path)
+    else:
+        config["system_database_url"] = url.render_as_string(hide_password=False)
+    # Its environment variables are meant for its own cloud.
+    os.environ.pop("DBOS__APPVERSION", None)
+    logging.getLogger("dbos").handlers[:] = logging.getLogger().handlers
+    DBOS(config=config)
+    DBOS.launch()
+
+
+def _sqlite_engine(path: str) -> sa.Engine:
+    engine = sa.create_engine(f"sqlite:///{path}")
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        # What it loses in a power cut is done again: the truth about runs stands in our own file.
+        for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine

@@ -1,0 +1,99 @@
+"""Takes queued runs from the table, fairly, and starts each as a workflow of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from bridge import log, metrics
+from bridge.runs import workflow
+from bridge.runs.limits import Limits, choose
+from bridge.runs.services import Services
+from bridge.store import runs as run_store
+from bridge.store.claims import Claim
+from bridge.store.database import lock_until_commit
+from bridge.store.tables import ACTIVE, STATES, runs
+from kelp.errors import KelpError
+
+# How far down the queue is looked for a run whose job, model and project are free.
+LOOK_AT = 500
+# Without news the table is looked at so often: another bridge, or a freed place, may have changed it.
+IDLE_SECONDS = 1.0
+
+
+class Scheduler:
+    def __init__(self, services: Services, news: asyncio.Event, limits: Limits | None = None) -> None:
+        """`news` is set when there is a new run."""
+        self._services = services
+        self._limits = limits or Limits()
+        self._news = news
+
+    async def run(self) -> None:
+        """Start runs for ever."""
+        while not self._services.stopping:
+            self._news.clear()
+            try:
+                started = await self._round()
+            except KelpError as error:  # the database is gone for a while; the runs stay queued
+                log.event("scheduler_waits", level=logging.WARNING, error=error)
+                started = 0
+            if not started:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), IDLE_SECONDS)
+
+    async def _round(self) -> int:
+        if time.monotonic() > self._services.lease_until:
+            return 0
+        claimed = await self._services.database.write(self._claim)
+        for claim in claimed:
+            await workflow.start(claim)
+        return len(claimed)
+
+    def _claim(self, connection: sa.Connection) -> list[Claim]:
+        columns = (runs.c.id, runs.c.instance, runs.c.job_id, runs.c.project_id, runs.c.model, runs.c.priority)
+        queued = connection.execute(
+            sa.select(*columns)
+            .where(runs.c.state == "queued")
+            .order_by(runs.c.priority, runs.c.created_at, runs.c.id)
+            .limit(LOOK_AT)
+        ).all()
+        if not queued:
+            return []
+        lock_until_commit(connection, "scheduler")
+        active = connection.execute(
+            sa.select(*columns, runs.c.executor, runs.c.state, runs.c.epoch).where(runs.c.state.in_(ACTIVE))
+        ).all()
+        # Those that wait for their model take no place: when it starts, they are what it was started for.
+        mine = sum(run.executor == self._services.executor and run.state == "running" for run in active)
+        chosen = choose(queued, active, free=self._limits.at_once - mine, limits=self._limits)
+        return [claim for run_id in chosen if (claim := self._take(connection, run_id)) is not None]
+
+    def _take(self, connection: sa.Connection, run_id: str) -> Claim | None:
+        now = time.time()
+        taken: Any = connection.execute(
+            sa.update(runs)
+            .where(runs.c.id == run_id, runs.c.state == "queued")
+            .values(
+                state="running",
+                executor=self._services.executor,
+                epoch=runs.c.epoch + 1,
+                workflow_version=workflow.VERSION,
+                message=None,
+                started_at=sa.func.coalesce(runs.c.started_at, now),
+                updated_at=now,
+            )
+            .returning(runs.c.epoch)
+        ).one_or_none()
+        return None if taken is None else Claim(run_id, taken.epoch)
+
+    async def count(self) -> None:
+        """Bring the gauge of runs by state up to date."""
+        counted = await self._services.database.read(partial(run_store.count_by_state))
+        for state in STATES:
+            metrics.RUNS.labels(state).set(counted.get(state, 0))

@@ -1,0 +1,69 @@
+"""What every run of this process shares."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from bridge.cvat.client import Cvat
+from bridge.models.catalog import Catalog
+from bridge.settings import BridgeSettings
+from bridge.store.claims import Claim
+from bridge.store.database import Database
+from kelp.client import AsyncClient
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Times that nobody sets but tests. tries_s: how long a step is tried again while somebody does not answer;
+    pause_s, longest_pause_s: between two tries; grace_s: see `Desk`; flush_s: how long found shapes may wait for
+    company before they are written."""
+
+    tries_s: float = 900.0
+    pause_s: float = 1.0
+    longest_pause_s: float = 60.0
+    grace_s: float = 1.0
+    flush_s: float = 5.0
+    cancel_s: float = 1.0
+
+
+@dataclass(slots=True)
+class Live:
+    """A run that this process works on. halt: set when it must stop; cancelled: because somebody asked for it."""
+
+    halt: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Services:
+    settings: BridgeSettings
+    database: Database
+    cvat: Cvat
+    v2: AsyncClient
+    catalog: Catalog
+    executor: str
+    patience: Patience = Patience()
+    lease_until: float = float("inf")
+    """Until when (monotonic) this process may act for its runs: later, others may have taken them over."""
+    stopping: bool = False
+    live: dict[Claim, Live] = field(default_factory=dict)
+
+    def stop(self) -> None:
+        """Let every run stop where it may."""
+        self.stopping = True
+        for run in self.live.values():
+            run.halt.set()
+
+    def cancel(self, run_id: str) -> None:
+        """Somebody asked this run to stop; no matter if it is not here."""
+        for claim, run in self.live.items():
+            if claim.run_id == run_id:
+                run.cancelled = True
+                run.halt.set()
+
+    def lose_claims(self) -> None:
+        """Others have taken over every run of this process."""
+        self.lease_until = float("-inf")
+        for run in self.live.values():
+            run.halt.set()

@@ -1,0 +1,120 @@
+"""A run as a DBOS workflow: four steps, each repeatable; its arguments and results are ids and states only."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from dbos import DBOS, SetWorkflowID
+
+from bridge import log, metrics
+from bridge.detect.run import Detection
+from bridge.log import boundary
+from bridge.runs.endings import RunEnds, is_passing, reason_of
+from bridge.runs.services import Live, Services
+from bridge.store import claims, runs
+from bridge.store.claims import Claim, ClaimLost
+from kelp.errors import KelpError
+
+# Raised when the steps below change: an unfinished run of another version starts anew from its stored shapes.
+VERSION = "detect-1"
+# A run that ends its process so often is not started again.
+MOST_CRASHES = 25
+
+_services: Services | None = None
+
+
+def bind(services: Services | None) -> None:
+    """Give the workflows of this process what they work with: DBOS calls them by name."""
+    global _services
+    _services = services
+
+
+async def start(claim: Claim) -> None:
+    """Begin a claimed run. Doing it twice starts it once."""
+    with SetWorkflowID(workflow_id(claim)):
+        await DBOS.start_workflow_async(detect_run, claim.run_id, claim.epoch)
+
+
+def workflow_id(claim: Claim) -> str:
+    return f"{claim.run_id}.{claim.epoch}"
+
+
+@DBOS.workflow(name="detect_run", max_recovery_attempts=MOST_CRASHES)
+async def detect_run(run_id: str, epoch: int) -> str:
+    assert _services is not None
+    claim = Claim(run_id, epoch)
+    if claim in _services.live:
+        raise ClaimLost(run_id)
+    live = _services.live[claim] = Live()
+    detection: Detection | None = None
+    try:
+        row = await _services.database.write(partial(_take, claim=claim, executor=_services.executor))
+        live.cancelled = bool(row.cancel)
+        detection = Detection(_services, live, claim, row)
+        ended: list[str | None] | None = None
+        for name, step in (("read", detection.read), ("annotate", detection.annotate), ("settle", detection.settle)):
+            ended = await DBOS.run_step_async({"name": name}, _try_step, detection, claim, name, step)
+            boundary("step_done", run=run_id, step=name)
+            if ended is not None:
+                break
+        state = await DBOS.run_step_async({"name": "finish"}, _finish, detection, claim, ended)
+        seconds = time.time() - (row.started_at or row.created_at)
+        metrics.RUN_DURATION.labels(row.kind).observe(seconds)
+        return state
+    finally:
+        _services.live.pop(claim, None)
+        if detection is not None:
+            await detection.close()
+
+
+async def _try_step(
+    detection: Detection, claim: Claim, name: str, step: Callable[[], Awaitable[None]]
+) -> list[str | None] | None:
+    """Run `step`, again and again while somebody does not answer. None: done; [state, reason]: the run ends here."""
+    assert _services is not None
+    patience = _services.patience
+    deadline = time.monotonic() + patience.tries_s
+    pause = patience.pause_s
+    while True:
+        try:
+            await step()
+            return None
+        except RunEnds as end:
+            return [end.state, end.reason]
+        except Exception as error:  # a run must end with a reason, whatever went wrong in it
+            if not is_passing(error):
+                level = logging.WARNING if isinstance(error, KelpError) else logging.ERROR
+                log.event("step_failed", level=level, run=claim.run_id, step=name, error=error)
+                return ["failed", reason_of(error)]
+            if time.monotonic() + pause > deadline:
+                return ["failed", f"{reason_of(error)}; tried for {patience.tries_s:.0f} s"]
+            log.event("step_repeated", level=logging.WARNING, run=claim.run_id, step=name, error=error)
+            message = f"{reason_of(error)}; trying again"
+        detection.reset()
+        try:
+            await _services.database.write(partial(runs.mark_active, claim=claim, state="running", message=message))
+            await detection.pause(pause * random.uniform(0.8, 1.2))
+        except RunEnds as end:
+            return [end.state, end.reason]
+        pause = min(pause * 2, patience.longest_pause_s)
+
+
+async def _finish(detection: Detection, claim: Claim, ended: list[str | None] | None) -> str:
+    assert _services is not None
+    state, reason = ended if ended is not None else await detection.verdict()
+    assert state is not None
+    await _services.database.write(partial(runs.finish, claim=claim, state=state, reason=reason))
+    log.event("run_ended", run=claim.run_id, state=state, reason=reason)
+    boundary("run_ended", run=claim.run_id)
+    return state
+
+
+def _take(connection: Any, claim: Claim, executor: str) -> Any:
+    """The claimed run, now this process's: after a crash DBOS may give it to another than before."""
+    claims.update(connection, claim, executor=executor)
+    return claims.check(connection, claim)

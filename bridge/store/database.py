@@ -1,0 +1,146 @@
+"""The database: SQLite in one file, or PostgreSQL. One writer, a few readers, the same calls for both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import sqlalchemy as sa
+
+from bridge.store.writer import Work, Writer, patiently
+from kelp.settings.process import SettingsError
+
+T = TypeVar("T")
+READERS = 4
+CHECKPOINT_SECONDS = 5.0
+
+
+class Database:
+    """Opened once a process; `close` it at the end. Functions of a connection run in threads of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._lock: IO[str] | None = None
+        self._stop = threading.Event()
+        if self.is_sqlite:
+            self._lock = _lock_file(self.url)
+            self.engine = _sqlite(self.url)
+        else:
+            self.engine = _postgres(self.url)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="kelp-reader")
+        self._writer: Writer | None = None
+
+    def start(self) -> None:
+        """Begin to write, once the tables are there."""
+        self._writer = Writer(self.engine)
+        if self.is_sqlite:
+            threading.Thread(target=self._checkpoint, name="kelp-checkpoint", daemon=True).start()
+
+    async def write(self, work: Work[T], *, patience_s: float = 60.0) -> T:
+        """Run `work` in a transaction and return its result once that is durable; see `Writer`."""
+        assert self._writer is not None
+        return await asyncio.wrap_future(self._writer.submit(work, patience_s=patience_s))
+
+    async def read(self, work: Work[T], *, patience_s: float = 60.0) -> T:
+        """Run `work` on a connection of its own, outside the writer's queue. DatabaseGone as for `write`."""
+        deadline = time.monotonic() + patience_s
+
+        def attempt() -> T:
+            with self.engine.connect() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, patiently, attempt, deadline)
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._writer is not None:
+            self._writer.close()
+        self._readers.shutdown(wait=True)
+        self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _checkpoint(self) -> None:
+        """Move the write-ahead log into the file beside the writer: inside a commit it would hold up everybody."""
+        connection = sqlite3.connect(str(self.url.database), isolation_level=None)
+        with contextlib.closing(connection):
+            while not self._stop.wait(CHECKPOINT_SECONDS):
+                with contextlib.suppress(sqlite3.OperationalError):
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def now(connection: sa.Connection) -> float:
+    """The database's own clock: bridges on several machines compare their heartbeats by it."""
+    if connection.dialect.name == "sqlite":
+        return float(connection.scalar(sa.text("SELECT (julianday('now') - 2440587.5) * 86400.0")) or 0.0)
+    return float(connection.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")) or 0.0)
+
+
+def lock_until_commit(connection: sa.Connection, name: str) -> None:
+    """Hold `name` among all bridges until the transaction ends; SQLite's writer is alone anyway."""
+    if connection.dialect.name == "postgresql":
+        key = {"name": f"kelp:{name}"}
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), key)
+
+
+def _lock_file(url: sa.URL) -> IO[str]:
+    """SQLite is for one bridge: a second one on the same file is refused, and told who is there."""
+    path = Path(str(url.database)).absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(f"{path}.lock", "a+", encoding="utf-8")  # noqa: SIM115 (held until the process ends)
+    except OSError as error:
+        raise SettingsError(f"KELP_DATABASE_URL: {path}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip()
+        lock.close()
+        raise SettingsError(f"KELP_DATABASE_URL: {path} is in use by another bridge (pid {holder or '?'})") from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, pool_size=READERS + 1, max_overflow=0, connect_args={"check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not guessed by the driver
+        for pragma in (
+            "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=20000",
+            "busy_timeout=30000", "foreign_keys=ON", "journal_size_limit=67108864",
+        ):  # fmt: skip
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # The writer takes its lock at once; readers see one moment of the file.
+        reads = threading.current_thread().name.startswith("kelp-reader")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres(url: sa.URL) -> sa.Engine:
+    options = {
+        "application_name": "kelp-bridge",
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    # A connection that a restarted server closed is noticed before it is used.
+    return sa.create_engine(url, pool_size=READERS + 1, pool_pre_ping=True, pool_timeout=10, connect_args=options)

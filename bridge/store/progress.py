@@ -1,0 +1,203 @@
+"""What a run has done so far: its reading of the job, its frames with their shapes, and the chunks it sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from bridge.store import claims
+from bridge.store.bulk import insert_many
+from bridge.store.claims import Claim
+from bridge.store.packed import (
+    cut,
+    pack_ids,
+    pack_keys,
+    pack_lengths,
+    pack_scores,
+    unpack_ids,
+    unpack_keys,
+    unpack_scores,
+)
+from bridge.store.tables import chunks, frames, readings
+
+Key = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """A frame that was answered, or set aside with `error`. `bodies`: JSON objects, shapes first, then `tags` tags."""
+
+    frame: int
+    bodies: Sequence[bytes] = ()
+    scores: Sequence[float] = ()
+    tags: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A request that creates shapes. `ids`: CVAT's, in order, once it was answered."""
+
+    number: int
+    keys: list[Key]
+    ids: list[int] | None
+    sent_at: float
+    sendings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the run found in CVAT before it did anything. shapes, tags: ids of what was there."""
+
+    job: dict[str, Any]
+    shapes: frozenset[int]
+    tags: frozenset[int]
+
+
+def save_reading(connection: sa.Connection, claim: Claim, reading: Reading, frames_total: int) -> None:
+    """Keep the reading; what was there is only taken from the first one, so that our own shapes never count."""
+    claims.update(connection, claim, frames_total=frames_total)
+    job = orjson.dumps(reading.job).decode()
+    changed = connection.execute(sa.update(readings).where(readings.c.run_id == claim.run_id).values(job=job))
+    if not changed.rowcount:
+        present = pack_ids([*sorted(reading.shapes), 0, *sorted(reading.tags)])
+        connection.execute(sa.insert(readings).values(run_id=claim.run_id, job=job, present=present))
+
+
+def load_reading(connection: sa.Connection, run_id: str) -> Reading | None:
+    row = connection.execute(sa.select(readings).where(readings.c.run_id == run_id)).one_or_none()
+    if row is None:
+        return None
+    ids = unpack_ids(row.present)
+    border = ids.index(0)
+    return Reading(orjson.loads(row.job), frozenset(ids[:border]), frozenset(ids[border + 1 :]))
+
+
+def save_frames(connection: sa.Connection, claim: Claim, results: Sequence[FrameResult]) -> bool:
+    """Keep frames and their shapes, and count them in the run. Whether the run is to be cancelled."""
+    run = claims.check(connection, claim)
+    known = set(
+        connection.scalars(
+            sa.select(frames.c.frame).where(
+                frames.c.run_id == claim.run_id, frames.c.frame.in_([result.frame for result in results])
+            )
+        )
+    )
+    new = [result for result in results if result.frame not in known]
+    insert_many(
+        connection,
+        frames,
+        [
+            {
+                "run_id": claim.run_id,
+                "frame": result.frame,
+                "error": result.error,
+                "shapes": len(result.bodies),
+                "tags": result.tags,
+                "scores": pack_scores(result.scores),
+                "lengths": pack_lengths(map(len, result.bodies)),
+                "bodies": b"".join(result.bodies),
+            }
+            for result in new
+        ],
+    )
+    failed = sum(result.error is not None for result in new)
+    claims.update(
+        connection,
+        claim,
+        frames_done=run.frames_done + len(new) - failed,
+        frames_failed=run.frames_failed + failed,
+        shapes_found=run.shapes_found + sum(len(result.bodies) for result in new),
+        message=None,
+    )
+    return bool(run.cancel)
+
+
+def finished_frames(connection: sa.Connection, run_id: str) -> list[tuple[int, int, str | None]]:
+    """(frame, number of shapes, error) of every frame that is done, in order."""
+    query = sa.select(frames.c.frame, frames.c.shapes, frames.c.error).where(frames.c.run_id == run_id)
+    return [(row.frame, row.shapes, row.error) for row in connection.execute(query.order_by(frames.c.frame))]
+
+
+def load_shapes(connection: sa.Connection, run_id: str, numbers: Sequence[int]) -> dict[int, tuple[list[bytes], int]]:
+    """frame → (JSON objects, how many at the end are tags), for frames `numbers` that were answered."""
+    query = sa.select(frames.c.frame, frames.c.lengths, frames.c.bodies, frames.c.tags).where(
+        frames.c.run_id == run_id, frames.c.frame.in_(numbers), frames.c.error.is_(None)
+    )
+    return {row.frame: (cut(row.bodies, row.lengths), row.tags) for row in connection.execute(query)}
+
+
+def load_chunks(connection: sa.Connection, run_id: str) -> list[Chunk]:
+    query = sa.select(chunks).where(chunks.c.run_id == run_id).order_by(chunks.c.chunk)
+    return [
+        Chunk(
+            row.chunk,
+            unpack_keys(row.keys),
+            None if row.ids is None else unpack_ids(row.ids),
+            row.sent_at,
+            row.sendings,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def open_chunk(connection: sa.Connection, claim: Claim, chunk: Chunk) -> None:
+    """Write down that `chunk` is about to be sent (for the first time)."""
+    claims.check(connection, claim)
+    row = {"run_id": claim.run_id, "chunk": chunk.number, "keys": pack_keys(chunk.keys), "ids": None}
+    insert_many(connection, chunks, [{**row, "sent_at": chunk.sent_at, "sendings": chunk.sendings}])
+
+
+def reopen_chunk(connection: sa.Connection, claim: Claim, chunk: Chunk) -> None:
+    """Write down that a chunk in doubt is about to be sent again."""
+    claims.check(connection, claim)
+    values = {"sent_at": chunk.sent_at, "sendings": chunk.sendings}
+    connection.execute(sa.update(chunks).where(*_chunk(claim, chunk)).values(**values))
+
+
+def close_chunk(connection: sa.Connection, claim: Claim, chunk: Chunk) -> None:
+    """Write down which of a chunk's shapes are there, and CVAT's ids of them in the same order."""
+    run = claims.check(connection, claim)
+    ids = chunk.ids or []
+    values = {"keys": pack_keys(chunk.keys), "ids": pack_ids(ids)}
+    changed = connection.execute(
+        sa.update(chunks).where(*_chunk(claim, chunk), chunks.c.ids.is_(None)).values(**values)
+    )
+    if changed.rowcount:
+        claims.update(connection, claim, shapes_written=run.shapes_written + len(ids))
+
+
+def _chunk(claim: Claim, chunk: Chunk) -> tuple[sa.ColumnElement[bool], ...]:
+    return chunks.c.run_id == claim.run_id, chunks.c.chunk == chunk.number
+
+
+def forget(connection: sa.Connection, claim: Claim) -> None:
+    """Forget everything that was stored for the run, before it infers anew."""
+    claims.check(connection, claim)
+    for table in (frames, chunks, readings):
+        connection.execute(sa.delete(table).where(table.c.run_id == claim.run_id))
+    claims.update(
+        connection, claim, again=False, frames_done=0, frames_failed=0, shapes_found=0, shapes_written=0, details=None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow:
+    frame: int
+    error: str | None
+    scores: list[float]
+
+
+def list_frames(connection: sa.Connection, run_id: str, after: int, limit: int) -> list[FrameRow]:
+    """Frames that are done or set aside, in order, beyond frame `after`."""
+    query = (
+        sa.select(frames.c.frame, frames.c.error, frames.c.scores)
+        .where(frames.c.run_id == run_id, frames.c.frame > after)
+        .order_by(frames.c.frame)
+        .limit(limit)
+    )
+    return [FrameRow(row.frame, row.error, unpack_scores(row.scores)) for row in connection.execute(query)]

@@ -1,0 +1,140 @@
+"""Reading and changing runs as a whole. What belongs to a claim is in `claims` and `progress`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from bridge.store import claims
+from bridge.store.claims import Claim
+from bridge.store.tables import ACTIVE, FINISHED, UNFINISHED, frames, runs
+from kelp.errors import Conflict, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What of the runs is listed. before: (created_at, id) of the last one seen."""
+
+    state: str | None = None
+    model: str | None = None
+    job: int | None = None
+    task: int | None = None
+    project: int | None = None
+    batch: str | None = None
+    before: tuple[float, str] | None = None
+    limit: int = 50
+
+
+def get(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
+    """The run. NotFound where there is none."""
+    row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"no run '{run_id}'", code="no_such_run")
+    return row
+
+
+def find(connection: sa.Connection, filters: Filters) -> Sequence[sa.Row[Any]]:
+    """Runs, newest first."""
+    query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(filters.limit)
+    for column, value in (
+        (runs.c.state, filters.state),
+        (runs.c.model, filters.model),
+        (runs.c.job_id, filters.job),
+        (runs.c.task_id, filters.task),
+        (runs.c.project_id, filters.project),
+        (runs.c.batch, filters.batch),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if filters.before is not None:
+        created, run_id = filters.before
+        query = query.where(
+            sa.or_(runs.c.created_at < created, sa.and_(runs.c.created_at == created, runs.c.id < run_id))
+        )
+    return connection.execute(query).all()
+
+
+def count_by_state(connection: sa.Connection) -> dict[str, int]:
+    counted = connection.execute(sa.select(runs.c.state, sa.func.count()).group_by(runs.c.state))
+    return {row.state: row[1] for row in counted}
+
+
+def mark_active(connection: sa.Connection, claim: Claim, state: str, message: str | None) -> None:
+    """Say what a claimed run is doing: `running`, or `waiting` for somebody."""
+    claims.update(connection, claim, state=state, message=message)
+
+
+def save_details(connection: sa.Connection, claim: Claim, details: Mapping[str, Any], **columns: Any) -> None:
+    """Add to what is recorded of a run."""
+    row = claims.check(connection, claim)
+    known = orjson.loads(row.details) if row.details else {}
+    claims.update(connection, claim, details=orjson.dumps({**known, **details}).decode(), **columns)
+
+
+def finish(connection: sa.Connection, claim: Claim, state: str, reason: str | None) -> None:
+    """End a claimed run. Ending it twice is no error."""
+    row = connection.execute(sa.select(runs.c.epoch, runs.c.state).where(runs.c.id == claim.run_id)).one_or_none()
+    if row is not None and row.epoch == claim.epoch and row.state in FINISHED:
+        return
+    now = time.time()
+    claims.update(
+        connection, claim, state=state, reason=reason, message=None, finished_at=now, updated_at=now, cancel=False
+    )
+
+
+def cancel(connection: sa.Connection, run_id: str) -> str:
+    """Ask a run to stop; its state. One that has not begun is cancelled at once."""
+    row = get(connection, run_id)
+    now = time.time()
+    if row.state in FINISHED:
+        raise Conflict(f"the run is {row.state.replace('_', ' ')} already", code="run_finished")
+    ended = connection.execute(
+        sa.update(runs)
+        .where(runs.c.id == run_id, runs.c.state == "queued")
+        .values(state="cancelled", reason="cancelled before it began", finished_at=now, updated_at=now)
+    )
+    if ended.rowcount:
+        return "cancelled"
+    connection.execute(sa.update(runs).where(runs.c.id == run_id).values(cancel=True, updated_at=now))
+    return str(row.state)
+
+
+def retry(connection: sa.Connection, run_id: str, *, again: bool) -> int:
+    """Queue a finished run once more; the number of this attempt. `again`: infer anew instead of going on."""
+    row = get(connection, run_id)
+    if row.state in UNFINISHED:
+        raise Conflict(f"the run is {row.state} already", code="run_unfinished")
+    if row.state == "completed" and not again:
+        raise Conflict("the run is completed; ask for it `again` to infer anew", code="run_finished")
+    # What was set aside gets another chance; what was answered is kept.
+    connection.execute(sa.delete(frames).where(frames.c.run_id == run_id, frames.c.error.is_not(None)))
+    values = {
+        "state": "queued",
+        "frames_failed": 0,
+        "attempt": row.attempt + 1,
+        "again": again,
+        "cancel": False,
+        "reason": None,
+        "message": None,
+        "finished_at": None,
+        "executor": None,
+        "updated_at": time.time(),
+    }
+    connection.execute(sa.update(runs).where(runs.c.id == run_id).values(**values))
+    return int(values["attempt"])
+
+
+def requeue(connection: sa.Connection, ids: Collection[str], message: str) -> int:
+    """Put unfinished runs of a process that is gone back into the queue, their stored shapes kept."""
+    if not ids:
+        return 0
+    values = {"state": "queued", "executor": None, "message": message, "updated_at": time.time()}
+    changed = connection.execute(
+        sa.update(runs).where(runs.c.id.in_(list(ids)), runs.c.state.in_(ACTIVE)).values(**values)
+    )
+    return changed.rowcount
