@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -68,12 +67,14 @@ class Letterbox:
 
     def apply(self, image: NDArray[np.uint8], padding: int = PADDING_GRAY) -> NDArray[np.uint8]:
         """`image` uint8 [H, W, C] scaled (bilinear) and padded, uint8 [model height, model width, C]."""
+        # Processes that only move results about never need OpenCV, and start sooner without it.
+        import cv2
+
         if image.shape[:2] != self.original_hw:
             raise ValueError(f"image: expected {self.original_hw}, got {image.shape[:2]}")
         height, width = self.content_hw
         top, left = self.top_left
         shape = (*self.model_hw, *image.shape[2:])
-        # A view into the padded frame as destination saves a copy of the whole.
         padded = np.full(shape, padding, np.uint8)
         content = padded[top : top + height, left : left + width]
         if self.content_hw == self.original_hw:

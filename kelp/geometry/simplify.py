@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from kelp.geometry.crossings import are_simple
@@ -24,6 +23,9 @@ def simplify(contours: Polygons, tolerance_px: float) -> Polygons:
         raise ValueError(f"simplify_px: expected 0 or more, got {tolerance_px}")
     if tolerance_px == 0 or not len(contours.points):
         return contours
+    # Processes that only move results about never need OpenCV, and start sooner without it.
+    import cv2
+
     parts = np.split(contours.points, contours.offsets[1:-1])
     todo: Indices = np.flatnonzero(np.diff(contours.offsets) > 4)
     for _ in range(_TRIES):
