@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kelp.card import Card
 from kelp.errors import InvalidRequest, NotFound
+from kelp.weights import default_cache, fetch
 from predictors.model import Model
 
 RUNTIMES_VARIABLE = "KELP_RUNTIMES"
@@ -16,6 +17,15 @@ RUNTIMES_VARIABLE = "KELP_RUNTIMES"
 
 _RUNTIMES = {"yolo": "predictors.yolo:create"}
 Factory = Callable[[Card, Mapping[str, Path]], Model]
+
+
+def make_model(card: Card, cache: Path | None = None) -> Model:
+    """The card's model, not loaded yet; its weights fetched into `cache` (the user's own by default) and verified.
+
+    Raises WeightsError for weights that are not to be had or not what the card says, and as `factory_of`.
+    """
+    factory = factory_of(card.runtime)
+    return factory(card, fetch(card, cache or default_cache()))
 
 
 def runtimes() -> dict[str, str]:

@@ -54,10 +54,16 @@ class DataPlane:
             max_pixels=card.limits.image_pixels, threads=max(2, min(8, processors())),
         )  # fmt: skip
 
-    def start(self, make: Callable[[], Model], failed: Callable[[BaseException], None]) -> None:
+    def start(
+        self,
+        make: Callable[[], Model],
+        failed: Callable[[BaseException], None],
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
         """Make, load and warm the model up in a thread of its own, where it then runs.
 
-        `failed` is called there with what goes wrong: a model that cannot be loaded, or a thread that died.
+        Called there: `ready` once it can be used; `failed` with what goes wrong, be it that the model cannot be loaded
+        or that a thread died.
         """
 
         def load() -> Model:
@@ -73,7 +79,8 @@ class DataPlane:
             self.lifecycle.loaded()
             parts = {"make": made - started, "load": loaded - made, "warm_up": time.monotonic() - loaded}
             seconds = {f"{name}_s": round(value, 3) for name, value in parts.items()}
-            log.info("ready", extra={"model": self.card.model_name, "images": self.card.batch.max_images, **seconds})
+            log.info("ready", extra={"model": self.card.model_name, **seconds})
+            ready()
             return model
 
         def died(error: BaseException) -> None:

@@ -17,8 +17,7 @@ from typing import Any
 
 from kelp.card import Card, load_card
 from kelp.errors import KelpError
-from predictors.model import Model
-from predictors.registry import factory_of
+from predictors.registry import make_model
 from predictors.serving import logs
 from predictors.serving.dataplane import DataPlane
 from predictors.serving.options import Options, read_options
@@ -64,7 +63,7 @@ class _Process:
         """The exit code."""
         options = self._options
         rest = _bound(options.host, options.port)
-        self._plane.start(self._make, self._failed)
+        self._plane.start(lambda: make_model(self._card, options.cache), self._failed)
         try:
             import uvloop
 
@@ -74,12 +73,6 @@ class _Process:
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(self._serve(rest))
         return self._code
-
-    def _make(self) -> Model:
-        from kelp.weights import default_cache, fetch
-
-        factory = factory_of(self._card.runtime)
-        return factory(self._card, fetch(self._card, self._options.cache or default_cache()))
 
     def _failed(self, error: BaseException) -> None:
         """The model's thread has ended: so does the process."""

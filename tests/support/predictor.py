@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -58,7 +59,9 @@ class Predictor:
             if ports_file.exists():
                 self.ports = json.loads(ports_file.read_text())
                 if ready:
-                    wait_for(lambda: self.get("/v2/health/ready").status_code == 200 or self.process.poll() is not None, 60)
+                    wait_for(
+                        lambda: self.get("/v2/health/ready").status_code == 200 or self.process.poll() is not None, 60
+                    )
                     assert self.process.poll() is None, self.log_text()
         except BaseException:
             self.kill()
@@ -115,6 +118,13 @@ class Predictor:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise
+
+
+def free_port() -> int:
+    """A port that is free now, for programs that cannot be told to take any."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Any, timeout_s: float = 20.0, every_s: float = 0.01) -> None:
