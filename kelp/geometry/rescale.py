@@ -53,7 +53,8 @@ def spans_of_grids(
 ) -> MaskSpans:
     """Spans of D masks at the model's size, grids [D, h, w] that cover the whole image of `size_hw`.
 
-    Pixels are set where the enlarged value is above `threshold`: 0 for logits, 0.5 for probabilities and bool masks.
+    Pixels are set where the enlarged value is above `threshold`: 0 for logits, 0.5 for probabilities and bool masks;
+    never where it is not a number.
     `boxes`: float half-open boxes [D, 4] in pixels of the image; nothing is set outside (see `pixel_boxes`).
     Raises ValueError where shapes disagree or boxes are not finite.
     """
@@ -123,6 +124,8 @@ def _blended(part: GridPart, rows: Taps, columns: Taps, boxes: NDArray[np.int32]
             upper = grid.take(rows.upper[first:last] - up, axis=0, mode="clip")
             upper *= rows.weight[first:last, None]
             blended += upper
+        if not np.isfinite(values).all():
+            np.nan_to_num(values, copy=False, nan=-1)
         yield _Blended(values, filled[chunk], offset[:-1], stride[chunk], left[chunk], x1[chunk], y1[chunk], x2[chunk])
 
 

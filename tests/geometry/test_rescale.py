@@ -95,6 +95,18 @@ def test_thresholds_of_probabilities_and_masks() -> None:
     assert np.array_equal(spans_of_grids(logits > 0, (20, 30), threshold=0.5).masks(), logits > 0)
 
 
+def test_values_that_are_no_numbers_are_unset() -> None:
+    grid = smooth(8, (30, 40), 3)[None]
+    grid[0, 5:9, 5:9] = np.nan
+    grid[0, 20, 20], grid[0, 25, 25] = np.inf, -np.inf
+    spans = spans_of_grids(grid, (300, 400))
+    assert_well_formed(spans)
+    mask = spans.masks()[0]
+    assert not mask[60:80, 60:80].any()
+    far = np.s_[110:180, :]
+    assert np.array_equal(mask[far], enlarged(grid[0], (300, 400))[far] > 0)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.uint8])
 def test_other_number_types(dtype: type) -> None:
     grid = (smooth(6, (12, 12), 2)[None] > 0).astype(dtype)

@@ -39,7 +39,8 @@ def test_never_crosses_never_vanishes_never_strays(masks: np.ndarray, tolerance:
     assert np.array_equal(are_simple(found), spans.area() > 0)
     for row in np.flatnonzero(spans.area()):
         assert len(found[row]) <= len(exact[row])
-        assert furthest(exact[row], found[row]) <= tolerance + 1e-5
+        # OpenCV drops corners that lie within tolerance / √2 of a line in a second pass.
+        assert furthest(exact[row], found[row]) <= (1 + 0.5**0.5) * tolerance + 1e-5
 
 
 @pytest.mark.parametrize("tolerance", [0.5, 1.0, 1.5, 3.0, 10.0])
