@@ -20,6 +20,9 @@ from predictors.yolo.facts import SMALLEST_STRIDE, Facts, names_of, size_of
 os.environ.setdefault("YOLO_OFFLINE", "true")
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 os.environ.setdefault("YOLO_VERBOSE", "false")
+# Read when torch is first loaded: OpenMP's threads wait asleep. Waiting actively they slow a network down tenfold as
+# soon as another process wants the same processors.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 
@@ -75,6 +78,9 @@ def _network(checkpoint: dict[str, Any], file: str) -> Any:
     for layer in network.modules():
         if isinstance(layer, torch.nn.Upsample) and not hasattr(layer, "recompute_scale_factor"):
             layer.recompute_scale_factor = None  # saved by a torch before 1.11
+    if getattr(network, "end2end", None) is not None:
+        # Of two heads the one whose answers suppression goes over, as ultralytics' `predict` chooses.
+        network.end2end = False
     for parameter in network.parameters():
         parameter.requires_grad = False
     return network.float().fuse(verbose=False).eval()
