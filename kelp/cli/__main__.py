@@ -1,0 +1,3 @@
+from kelp.cli import main
+
+main()

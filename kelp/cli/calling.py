@@ -1,0 +1,106 @@
+"""Calling a detector: awake or not, a few images at a time; a bad one does not spoil the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kelp.detections import Detections
+from kelp.errors import InvalidImage, KelpError, NotReady
+
+if TYPE_CHECKING:
+    from kelp.client import Client
+
+# Waiting does not mend these.
+_FINAL = frozenset({"failing", "over_budget", "out_of_memory", "not_trusted"})
+BATCH_BYTES = 24 << 20  # of encoded images in one request; every model takes more
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One image's: row `image` of `found`, or the error in its place. seconds: of the request, over its images."""
+
+    found: Detections | None
+    image: int
+    seconds: float
+    error: KelpError | None = None
+
+
+def detect_all(
+    client: Client,
+    model: str,
+    images: Iterator[bytes],
+    *,
+    batch: int,
+    parameters: Mapping[str, Any],
+    cold_start_s: float,
+    on_waiting: Callable[[float], None] | None,
+) -> Iterator[Answer]:
+    """An answer for each image, in order. KelpError where the whole is refused."""
+    for group in _groups(images, batch):
+        yield from _detect(client, model, group, parameters, cold_start_s, on_waiting)
+
+
+def _detect(
+    client: Client,
+    model: str,
+    group: Sequence[bytes],
+    parameters: Mapping[str, Any],
+    cold_start_s: float,
+    on_waiting: Callable[[float], None] | None,
+) -> list[Answer]:
+    bad: dict[int, KelpError] = {}
+    good = list(range(len(group)))
+    while good:
+        begun = time.perf_counter()
+        try:
+            found = detect_patiently(client, model, [group[i] for i in good], parameters, cold_start_s, on_waiting)
+        except InvalidImage as error:
+            indices = error.image_indices or []
+            refused = [good[i] for i in indices if 0 <= i < len(good)]
+            if not refused:
+                raise
+            bad |= dict.fromkeys(refused, error)
+            good = [i for i in good if i not in bad]
+            continue
+        seconds = (time.perf_counter() - begun) / len(good)
+        places = {index: place for place, index in enumerate(good)}
+        return [
+            Answer(None, 0, 0.0, bad[i]) if i in bad else Answer(found, places[i], seconds) for i in range(len(group))
+        ]
+    return [Answer(None, 0, 0.0, bad[i]) for i in range(len(group))]
+
+
+def detect_patiently(
+    client: Client,
+    model: str,
+    images: Sequence[bytes],
+    parameters: Mapping[str, Any],
+    cold_start_s: float,
+    on_waiting: Callable[[float], None] | None,
+) -> Detections:
+    """Waits for a model that starts; one that says why it cannot is not waited for."""
+    ends = time.monotonic() + cold_start_s
+    while True:
+        try:
+            return client.detect(model, images, parameters=parameters, on_waiting=on_waiting)
+        except NotReady as error:
+            pause = error.retry_after_s or 1.0
+            if error.code in _FINAL or time.monotonic() + pause > ends:
+                raise
+            time.sleep(pause)
+
+
+def _groups(images: Iterator[bytes], batch: int) -> Iterator[list[bytes]]:
+    group: list[bytes] = []
+    size = 0
+    for image in images:
+        if group and (len(group) >= batch or size + len(image) > BATCH_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(image)
+        size += len(image)
+    if group:
+        yield group

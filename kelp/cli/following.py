@@ -1,0 +1,88 @@
+"""Following a run of the bridge to its end."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from kelp.cli.exits import FAILED, OK
+from kelp.cli.output import print_columns, say
+from kelp.cli.servers import Bridge
+from kelp.errors import Unreachable
+
+FINISHED = frozenset({"completed", "completed_with_errors", "failed", "cancelled", "skipped"})
+GOOD = frozenset({"completed", "skipped"})
+_PATIENCE_S = 60.0  # with a bridge that restarts
+
+
+def follow(bridge: Bridge, run_id: str) -> dict[str, Any]:
+    """Show a run's progress until it ends, over restarts of the bridge too; gives its last view."""
+    from kelp.cli.progress import counting
+
+    run: dict[str, Any] = bridge.get(f"/api/v1/runs/{run_id}")
+    with counting(_headline(run), run["frames"]["total"]) as bar:
+        shown = 0
+        gone_since: float | None = None
+        while run["state"] not in FINISHED:
+            try:
+                for event, data in bridge.events(f"/api/v1/runs/{run_id}/events"):
+                    gone_since = None
+                    if event not in {"run", "end"}:
+                        continue
+                    run = json.loads(data)
+                    done = run["frames"]["done"] + run["frames"]["set_aside"]
+                    bar.expect(run["frames"]["total"])
+                    bar.done(done - shown)
+                    bar.note(_headline(run))
+                    shown = done
+                run = bridge.get(f"/api/v1/runs/{run_id}")
+            except Unreachable:
+                gone_since = gone_since or time.monotonic()
+                if time.monotonic() - gone_since > _PATIENCE_S:
+                    raise
+                bar.note("the bridge is away; waiting for it")
+                time.sleep(1.0)
+    return run
+
+
+def follow_all(bridge: Bridge, run_ids: list[str]) -> list[dict[str, Any]]:
+    """Follow runs one after another, saying how each ended."""
+    ended = []
+    for run_id in run_ids:
+        run = follow(bridge, run_id)
+        say(ending(run))
+        ended.append(run)
+    return ended
+
+
+def ending(run: dict[str, Any]) -> str:
+    """One line about a run that has ended."""
+    frames, shapes = run["frames"], run["shapes"]
+    counted = f"{frames['done']} frames, {shapes['written']} shapes written"
+    aside = f", {frames['set_aside']} frames set aside" if frames["set_aside"] else ""
+    return f"run {run['id']} {run['state']}: {run['reason'] + '; ' if run['reason'] else ''}{counted}{aside}"
+
+
+def exit_code_of(runs: list[dict[str, Any]]) -> int:
+    return OK if all(run["state"] in GOOD for run in runs) else FAILED
+
+
+def print_runs(runs: list[dict[str, Any]], *, wide: bool = False) -> None:
+    """Columns, newest first."""
+    columns = ["RUN", "STATE", "MODEL", "JOB", "FRAMES", "SHAPES", "CREATED", "REASON"]
+    more = ["TASK", "PROJECT", "CAUSE", "CAUSED BY", "ATTEMPT"] if wide else []
+    rows = []
+    for run in runs:
+        frames = run["frames"]
+        total = "?" if frames["total"] is None else frames["total"]
+        row = [run["id"], run["state"], run["model"], run["job"], f"{frames['done']}/{total}", run["shapes"]["written"]]
+        row += [run["created_at"][:19].replace("T", " "), run["reason"] or run["message"] or ""]
+        extra = [run["task"], run["project"], run["cause"], run["caused_by"], run["attempt"]] if wide else []
+        rows.append([*row, *extra])
+    print_columns(columns + more, rows)
+
+
+def _headline(run: dict[str, Any]) -> str:
+    message = f": {run['message']}" if run["message"] else ""
+    return f"job {run['job']} {run['state']}{message}"

@@ -1,0 +1,184 @@
+"""What `kelp bench` and `kelp verify` call: a V2 model's URL, or a function as CVAT calls Nuclio's."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from kelp.cli.calling import detect_patiently
+from kelp.cli.exits import UsageError
+from kelp.detections import Detections
+from kelp.errors import BadGateway, Unreachable, error_from_answer
+
+_V2_PATH = re.compile(r"^(?P<base>.*?)/v2/models/(?P<name>[^/]+)(?:/versions/[^/]+)?(?:/infer)?/?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """label; points: [V, 2] x y in pixels, of an outline, a box's corners or keypoints."""
+
+    label: str
+    points: NDArray[np.floating[Any]]
+
+
+class Target(Protocol):
+    """Something that finds shapes in one image at a time. `labels`: what it may find, None where it does not say."""
+
+    name: str
+
+    @property
+    def labels(self) -> Sequence[str] | None: ...
+    def answer(self, image: bytes) -> list[Shape]:
+        """The shapes in an encoded image. KelpError where it is not answered, or not sensibly."""
+        ...
+
+    def __enter__(self) -> Target: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def target_of(url: str, *, parameters: Mapping[str, Any], labels: Sequence[str] | None, timeout_s: float) -> Target:
+    """`…/v2/models/NAME` is a V2 model, everything else a function. `labels` go over what the target says."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageError(f"--function-url {url}: expected an address such as http://127.0.0.1:8100/v2/models/NAME")
+    match = _V2_PATH.match(parts.path)
+    if match is None:
+        return FunctionTarget(url, parameters, labels, timeout_s)
+    base = urlunsplit((parts.scheme, parts.netloc, match["base"], "", ""))
+    return ModelTarget(base, unquote(match["name"]), parameters, labels, timeout_s)
+
+
+class ModelTarget:
+    """A model over V2; a cold start is waited out."""
+
+    def __init__(
+        self, url: str, name: str, parameters: Mapping[str, Any], labels: Sequence[str] | None, timeout_s: float
+    ) -> None:
+        from kelp.cli.servers import v2_client
+
+        self.name = name
+        self._parameters = parameters
+        self._timeout_s = timeout_s
+        self._client = v2_client(url, timeout_s=timeout_s, cold_start_s=0.0)
+        card = self._client.metadata(name).get("parameters", {}).get("card", {})
+        known = [label["name"] for label in card.get("labels", [])]
+        self.labels: Sequence[str] | None = labels or known or None
+
+    def answer(self, image: bytes) -> list[Shape]:
+        found = detect_patiently(self._client, self.name, [image], self._parameters, self._timeout_s, None)
+        if found.image_count != 1:
+            raise BadGateway(f"'{self.name}' answered for {found.image_count} images, and was asked about one")
+        return [shape for row in range(len(found)) for shape in _shapes_of(found, row)]
+
+    def __enter__(self) -> ModelTarget:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+
+class FunctionTarget:
+    """A function: POST `{"image": base64}`, answered by CVAT's list of shapes. Of `/api/function_invocations` the query
+    `?function=NAME` names the function, as CVAT's header does."""
+
+    def __init__(self, url: str, parameters: Mapping[str, Any], labels: Sequence[str] | None, timeout_s: float) -> None:
+        parts = urlsplit(url)
+        named = parse_qs(parts.query).get("function", [""])[0]
+        self.name = named or parts.path.strip("/").rpartition("/")[2] or parts.netloc.rpartition("@")[2]
+        self.labels = labels
+        self._url = url
+        self._parameters = dict(parameters)
+        headers = {"x-nuclio-function-name": named, "x-nuclio-path": "/"} if named else {}
+        self._http = httpx.Client(timeout=timeout_s, headers=headers)
+
+    def answer(self, image: bytes) -> list[Shape]:
+        body = {"image": base64.b64encode(image).decode("ascii"), **self._parameters}
+        try:
+            response = self._http.post(self._url, json=body)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"'{self.name}' does not answer: {error or type(error).__name__}") from None
+        try:
+            given = response.json()
+        except ValueError:
+            given = None
+        if response.status_code >= 400:
+            told = given if isinstance(given, dict) else None
+            raise error_from_answer(response.status_code, told, fallback=f"it answered {response.status_code}")
+        if not isinstance(given, list):
+            raise BadGateway(f"'{self.name}' answered {type(given).__name__} where a JSON list of shapes was expected")
+        return [shape for index, item in enumerate(given) for shape in _shapes_of_item(item, f"[{index}]")]
+
+    def __enter__(self) -> FunctionTarget:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+
+def _shapes_of(found: Detections, row: int) -> list[Shape]:
+    label = found.labels[int(found.label_id[row])]
+    shapes = [Shape(label, found.box[row].reshape(2, 2))]
+    if found.polygon_offsets is not None:
+        shapes.append(Shape(label, found.polygon(row)))
+    if found.mask_offsets is not None and len(run := found.cvat_mask(row)):
+        left, top, right, bottom = run[-4:].tolist()  # inclusive
+        shapes.append(Shape(label, np.array([[left, top], [right + 1, bottom + 1]], np.float32)))
+    if found.keypoints is not None:
+        shapes.append(Shape(label, found.keypoints[row][found.keypoints[row][:, 2] > 0, :2]))
+    return [shape for shape in shapes if len(shape.points)]
+
+
+def _shapes_of_item(item: Any, where: str) -> list[Shape]:
+    """An entry of CVAT's detector form. BadGateway says what is wrong with it."""
+    if not isinstance(item, dict) or not isinstance(item.get("label"), str):
+        raise BadGateway(f"{where}: expected an object with a label")
+    label = item["label"]
+    shapes = [shape for i, part in enumerate(item.get("elements") or ()) for shape in _element(part, where, i)]
+    if item.get("points"):
+        shapes.append(Shape(label, _points(item["points"], f"{where}.points")))
+    if item.get("mask"):
+        shapes.append(Shape(label, _mask_corners(item["mask"], f"{where}.mask")))
+    if not shapes and item.get("type") != "tag":
+        raise BadGateway(f"{where}: a shape without points, mask or elements")
+    return shapes
+
+
+def _element(part: Any, where: str, index: int) -> list[Shape]:
+    place = f"{where}.elements[{index}]"
+    if not isinstance(part, dict) or not isinstance(part.get("label"), str):
+        raise BadGateway(f"{place}: expected an object with a label")
+    if part.get("outside"):
+        return []
+    # Named by its skeleton: the card lists those, and their points below them.
+    return [Shape("", _points(part.get("points"), f"{place}.points"))]
+
+
+def _points(given: Any, where: str) -> NDArray[np.float64]:
+    try:
+        points = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        raise BadGateway(f"{where}: expected numbers") from None
+    if points.ndim != 1 or len(points) < 2 or len(points) % 2 or not np.isfinite(points).all():
+        raise BadGateway(f"{where}: expected a flat list of x, y")
+    return points.reshape(-1, 2)
+
+
+def _mask_corners(given: Any, where: str) -> NDArray[np.float64]:
+    """Of a flattened 0/1 crop followed by left, top, right, bottom inclusive."""
+    if not isinstance(given, list) or len(given) < 5:
+        raise BadGateway(f"{where}: expected the pixels of a crop and its four edges")
+    left, top, right, bottom = given[-4:]
+    if (right - left + 1) * (bottom - top + 1) != len(given) - 4:
+        raise BadGateway(f"{where}: {len(given) - 4} pixels do not fill {left},{top} to {right},{bottom}")
+    return np.array([[left, top], [right + 1, bottom + 1]], np.float64)
