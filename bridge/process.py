@@ -22,16 +22,17 @@ from bridge.edge.health import Health, SideDoor
 from bridge.edge.listen import Listener, bind
 from bridge.edge.webhook import DETECT_PATH, DetectWebhook
 from bridge.models.catalog import Catalog
+from bridge.reconcile.reconciler import Reconciler
 from bridge.runs.services import Services
 from bridge.settings import BridgeSettings
 from bridge.store.database import Database
+from bridge.store.intake import Intake
 from bridge.store.migrate import upgrade
 from kelp import __version__
 from kelp.client import AsyncClient, ClientConfig
 
 # A pod is given 30 s to end; runs stop within this, the rest is for listeners and the database.
 DRAIN_S = 20.0
-COUNT_SECONDS = 5.0
 
 
 class Bridge:
@@ -66,7 +67,7 @@ class Bridge:
         access = Access(settings)
         # Webhooks are written down from here on; the machinery that works on them takes a second more to import.
         news = asyncio.Event()
-        webhook = DetectWebhook(database, services.catalog, access, settings.instance, news.set)
+        webhook = DetectWebhook(services.intake, services.catalog, access, settings.instance, news.set)
         front = Front({DETECT_PATH: webhook}, application(services, health, news.set), access)
         listeners = {"main": Listener(front, main), "metrics": Listener(SideDoor(health), side)}
         for listener in listeners.values():
@@ -78,7 +79,8 @@ class Bridge:
             announce(name, listener.port)
         _say_who_is_served(settings)
         engine = await asyncio.to_thread(importlib.import_module, "bridge.runs.engine")
-        running = await engine.start(services, news, health)
+        running = await engine.start(services, news)
+        self._spawn(Reconciler(services, webhook, health).run)
         log.event("ready", version=__version__, database=database.engine.dialect.name, executor=services.executor)
         try:
             await self._stop.wait()
@@ -108,6 +110,7 @@ class Bridge:
         return Services(
             settings=settings,
             database=database,
+            intake=Intake(database),
             cvat=Cvat(Transport(cvat)),
             v2=v2,
             catalog=Catalog(v2, database),

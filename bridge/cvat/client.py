@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from bridge.cvat.objects import FrameSizes, Job, Label
+from bridge.cvat.objects import Delivery, FrameSizes, Job, Label, Webhook
 from bridge.cvat.transport import Transport
 
 PAGE = 100
@@ -79,6 +79,14 @@ class Cvat:
         path = f"/api/jobs/{job_id}/annotations"
         answer: dict[str, Any] = await send(path, {"action": action}, body, timeout_s=CHANGE_TIMEOUT_S)
         return answer
+
+    async def webhooks(self) -> list[Webhook]:
+        return [Webhook.of(data) async for data in self.pages("/api/webhooks", {})]
+
+    async def deliveries(self, webhook_id: int) -> AsyncIterator[Delivery]:
+        """Newest first."""
+        async for data in self.pages(f"/api/webhooks/{webhook_id}/deliveries", {}, listing=False):
+            yield Delivery.of(data)
 
     async def pages(
         self, path: str, params: Mapping[str, Any], *, listing: bool = True

@@ -112,13 +112,13 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One entry of a webhook's list. `status`: the receiver's, None or 0 where there was none."""
+    """One entry of a webhook's list. status: the receiver's, None where there is none yet; payload: what was sent."""
 
     id: int
-    event: str
     status: int | None
     created_date: str
+    payload: Any
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Delivery:
-        return cls(data["id"], data.get("event") or "", data.get("status_code"), data.get("created_date") or "")
+        return cls(data["id"], data.get("status_code") or None, data.get("created_date") or "", data.get("request"))

@@ -20,8 +20,7 @@ from bridge.events.payload import Event, Ignored, Ping, read_payload
 from bridge.events.signature import HEADER, is_signed
 from bridge.models.catalog import Catalog
 from bridge.runs.limits import BATCH, INTERACTIVE
-from bridge.store.database import Database
-from bridge.store.intake import NewRun, accept
+from bridge.store.intake import Intake, NewRun
 from kelp.errors import InvalidRequest, KelpError, Unauthorized
 
 DETECT_PATH = "/detect-model-webhook"
@@ -31,9 +30,9 @@ BODY_LIMIT = 1 << 20
 
 class DetectWebhook:
     def __init__(
-        self, database: Database, catalog: Catalog, access: Access, instance: str, on_new: Callable[[], None]
+        self, intake: Intake, catalog: Catalog, access: Access, instance: str, on_new: Callable[[], None]
     ) -> None:
-        self._database = database
+        self._intake = intake
         self._catalog = catalog
         self._access = access
         self._instance = instance
@@ -80,7 +79,7 @@ class DetectWebhook:
             return 200, {"outcome": "ignored", "reason": f"this webhook acts on {wanted}, not on {happened}"}
         await self._catalog.check(parameters.model)
         run = self._run(meaning, parameters)
-        is_new = await accept(self._database, run)
+        is_new = await self._intake.accept(run)
         if is_new:
             self._on_new()
         outcome = "accepted" if is_new else "repeated"

@@ -16,7 +16,7 @@ from bridge.events.parameters import DetectParameters, parse_parameters
 from bridge.runs.endings import RunEnds
 from bridge.runs.limits import BATCH, INTERACTIVE
 from bridge.runs.services import Services
-from bridge.store.intake import NewRun, accept
+from bridge.store.intake import NewRun
 from kelp.errors import BadGateway, Conflict, Forbidden, InvalidRequest
 
 API_PATH = "/api/v1/runs"
@@ -65,7 +65,7 @@ async def ask(services: Services, request: Request) -> Asked:
             skipped[job.id] = end.reason
             continue
         run = _run(services, request, job, parameters, batch)
-        is_new |= await accept(services.database, run)
+        is_new |= await services.intake.accept(run)
         ids.append(run.id)
     if not ids:
         raise Conflict("; ".join(skipped.values()) or "there is no job to annotate", code="nothing_to_do")

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig
 
 from bridge import log
+from bridge.reconcile.pruner import Pruner
 from bridge.runs import workflow
 from bridge.runs.membership import Membership, Name
 from bridge.runs.scheduler import Scheduler
@@ -25,7 +25,7 @@ NAME = "kelp-bridge"
 COUNT_SECONDS = 5.0
 
 
-async def start(services: Services, news: asyncio.Event, health: Any) -> Engine:
+async def start(services: Services, news: asyncio.Event) -> Engine:
     """Everything that works on runs; `news` is set whenever there is a new one."""
     name = await asyncio.to_thread(Name, services.database, services.settings.executor)
     services.executor = name.value
@@ -38,6 +38,7 @@ async def start(services: Services, news: asyncio.Event, health: Any) -> Engine:
     engine.spawn(membership.run)
     engine.spawn(scheduler.run)
     engine.spawn(partial(_count, scheduler))
+    engine.spawn(Pruner(services).run)
     return engine
 
 
@@ -53,9 +54,8 @@ class Engine:
 
     async def stop(self, timeout_s: float) -> None:
         """Let live runs stop where they may, and leave them to the next process."""
-        deadline = time.monotonic() + timeout_s
-        while self._services.live and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._services.idle.wait(), timeout_s)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -91,7 +91,9 @@ def _launch(services: Services) -> None:
         config["system_database_url"] = url.render_as_string(hide_password=False)
     # Its environment variables are meant for its own cloud.
     os.environ.pop("DBOS__APPVERSION", None)
-    logging.getLogger("dbos").handlers[:] = logging.getLogger().handlers
+    # Else it adds a handler of its own; what it warns of goes where everything goes.
+    own = logging.getLogger("dbos")
+    own.handlers[:], own.propagate = [logging.NullHandler()], True
     DBOS(config=config)
     DBOS.launch()
 

@@ -158,8 +158,9 @@ class Membership:
                 continue  # DBOS is about to take it up
             log.event("lost_run", level=logging.WARNING, run=claim.run_id, workflow=status and status.status)
             if status is not None and status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
-                reason = f"the bridge stopped {workflow.MOST_CRASHES} times while it worked on this run"
-                await self._end(claim, reason)
+                await self._end(claim, f"the bridge stopped {workflow.MOST_CRASHES} times while it worked on this run")
+            elif status is not None and status.status == "ERROR":
+                await self._end(claim, "internal error")
             else:
                 await self._services.database.write(partial(_requeue, claim=claim))
         self._missing = missing

@@ -10,6 +10,7 @@ from bridge.models.catalog import Catalog
 from bridge.settings import BridgeSettings
 from bridge.store.claims import Claim
 from bridge.store.database import Database
+from bridge.store.intake import Intake
 from kelp.client import AsyncClient
 
 
@@ -39,6 +40,7 @@ class Live:
 class Services:
     settings: BridgeSettings
     database: Database
+    intake: Intake
     cvat: Cvat
     v2: AsyncClient
     catalog: Catalog
@@ -48,6 +50,21 @@ class Services:
     """Until when (monotonic) this process may act for its runs: later, others may have taken them over."""
     stopping: bool = False
     live: dict[Claim, Live] = field(default_factory=dict)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while no run is live."""
+
+    def __post_init__(self) -> None:
+        self.idle.set()
+
+    def enter(self, claim: Claim) -> Live:
+        self.idle.clear()
+        self.live[claim] = live = Live()
+        return live
+
+    def leave(self, claim: Claim) -> None:
+        self.live.pop(claim, None)
+        if not self.live:
+            self.idle.set()
 
     def stop(self) -> None:
         """Let every run stop where it may."""

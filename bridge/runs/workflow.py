@@ -15,7 +15,7 @@ from bridge import log, metrics
 from bridge.detect.run import Detection
 from bridge.log import boundary
 from bridge.runs.endings import RunEnds, is_passing, reason_of
-from bridge.runs.services import Live, Services
+from bridge.runs.services import Services
 from bridge.store import claims, runs
 from bridge.store.claims import Claim, ClaimLost
 from kelp.errors import KelpError
@@ -50,34 +50,37 @@ async def detect_run(run_id: str, epoch: int) -> str:
     claim = Claim(run_id, epoch)
     if claim in _services.live:
         raise ClaimLost(run_id)
-    live = _services.live[claim] = Live()
+    services, live = _services, _services.enter(claim)
     detection: Detection | None = None
     try:
-        row = await _services.database.write(partial(_take, claim=claim, executor=_services.executor))
+        row = await services.database.write(partial(_take, claim=claim, executor=services.executor))
         live.cancelled = bool(row.cancel)
-        detection = Detection(_services, live, claim, row)
+        detection = Detection(services, live, claim, row)
         ended: list[str | None] | None = None
         for name, step in (("read", detection.read), ("annotate", detection.annotate), ("settle", detection.settle)):
-            ended = await DBOS.run_step_async({"name": name}, _try_step, detection, claim, name, step)
+            ended = await DBOS.run_step_async({"name": name}, _try_step, services, detection, claim, name, step)
             boundary("step_done", run=run_id, step=name)
             if ended is not None:
                 break
-        state = await DBOS.run_step_async({"name": "finish"}, _finish, detection, claim, ended)
+        state = await DBOS.run_step_async({"name": "finish"}, _finish, services, detection, claim, ended)
         seconds = time.time() - (row.started_at or row.created_at)
         metrics.RUN_DURATION.labels(row.kind).observe(seconds)
         return state
+    except Exception as error:  # whatever it was, the run must not stay open: it would begin again for ever
+        log.event("run_broke", level=logging.ERROR, run=run_id, error=error)
+        await services.database.write(partial(runs.finish, claim=claim, state="failed", reason=reason_of(error)))
+        return "failed"
     finally:
-        _services.live.pop(claim, None)
+        services.leave(claim)
         if detection is not None:
             await detection.close()
 
 
 async def _try_step(
-    detection: Detection, claim: Claim, name: str, step: Callable[[], Awaitable[None]]
+    services: Services, detection: Detection, claim: Claim, name: str, step: Callable[[], Awaitable[None]]
 ) -> list[str | None] | None:
     """Run `step`, again and again while somebody does not answer. None: done; [state, reason]: the run ends here."""
-    assert _services is not None
-    patience = _services.patience
+    patience = services.patience
     deadline = time.monotonic() + patience.tries_s
     pause = patience.pause_s
     while True:
@@ -97,18 +100,17 @@ async def _try_step(
             message = f"{reason_of(error)}; trying again"
         detection.reset()
         try:
-            await _services.database.write(partial(runs.mark_active, claim=claim, state="running", message=message))
+            await services.database.write(partial(runs.mark_active, claim=claim, state="running", message=message))
             await detection.pause(pause * random.uniform(0.8, 1.2))
         except RunEnds as end:
             return [end.state, end.reason]
         pause = min(pause * 2, patience.longest_pause_s)
 
 
-async def _finish(detection: Detection, claim: Claim, ended: list[str | None] | None) -> str:
-    assert _services is not None
+async def _finish(services: Services, detection: Detection, claim: Claim, ended: list[str | None] | None) -> str:
     state, reason = ended if ended is not None else await detection.verdict()
     assert state is not None
-    await _services.database.write(partial(runs.finish, claim=claim, state=state, reason=reason))
+    await services.database.write(partial(runs.finish, claim=claim, state=state, reason=reason))
     log.event("run_ended", run=claim.run_id, state=state, reason=reason)
     boundary("run_ended", run=claim.run_id)
     return state

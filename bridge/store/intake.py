@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +15,7 @@ from bridge.store.tables import runs
 
 # CVAT waits 10 s for an answer; a delivery that cannot be written down by then is answered with a 5xx.
 PATIENCE_S = 5.0
+MOST_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +45,45 @@ class NewRun:
         }  # fmt: skip
 
 
-async def accept(database: Database, run: NewRun) -> bool:
-    """Write `run` down. True if it is new, False if a run with its id is there already. Durable on return."""
-    row = run.row()
+class Intake:
+    """Writes runs down, together with all that arrived while the last ones were on their way to the disk."""
 
-    def insert(connection: sa.Connection) -> bool:
-        return connection.execute(_statement(connection), row).rowcount == 1
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[tuple[NewRun, asyncio.Future[bool]]] = []
+        self._task: asyncio.Task[None] | None = None
 
-    return await database.write(insert, patience_s=PATIENCE_S)
+    async def accept(self, run: NewRun) -> bool:
+        """True if `run` is new, False if one with its id is there already; durable on return."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((run, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._flush())
+        return await future
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            rows = [run.row() for run, _ in batch]
+            try:
+                new = await self._database.write(partial(_insert, rows=rows), patience_s=PATIENCE_S)
+            except Exception as error:  # handed to everybody who waits for it
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for run, future in batch:
+                if not future.done():
+                    future.set_result(run.id in new)
+                new.discard(run.id)  # of two with one id only the first is new
 
 
-def _statement(connection: sa.Connection) -> Any:
-    return _STATEMENTS[connection.dialect.name]
+def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> set[str]:
+    """Ids of the rows that were not there."""
+    return set(connection.scalars(_STATEMENTS[connection.dialect.name], rows))
 
 
 _STATEMENTS: dict[str, Any] = {
-    "sqlite": sqlite.insert(runs).on_conflict_do_nothing(index_elements=["id"]),
-    "postgresql": postgresql.insert(runs).on_conflict_do_nothing(index_elements=["id"]),
+    "sqlite": sqlite.insert(runs).on_conflict_do_nothing().returning(runs.c.id),
+    "postgresql": postgresql.insert(runs).on_conflict_do_nothing().returning(runs.c.id),
 }

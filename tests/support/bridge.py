@@ -105,10 +105,7 @@ class BridgeProcess:
         found: Any = None
         while time.monotonic() < end:
             try:
-                if run_id is None:
-                    found = next(iter(self.runs(**query)), None)
-                else:
-                    found = self.get(f"/api/v1/runs/{run_id}")
+                found = self.get(f"/api/v1/runs/{run_id}") if run_id else next(iter(self.runs(**query)), None)
             except httpx.TransportError:
                 found = None
             if found and found["state"] in FINISHED:

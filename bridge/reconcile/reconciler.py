@@ -1,0 +1,130 @@
+"""Reads the delivery lists of the webhooks that point here, and takes in what never arrived.
+
+Old servers send a delivery once and newer ones give up after a day, so a bridge that was down must look for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import time
+from functools import partial
+from urllib.parse import urlsplit
+
+from bridge import log
+from bridge.cvat.errors import CvatGone, CvatRefused
+from bridge.cvat.objects import Delivery, Webhook
+from bridge.edge.health import Health
+from bridge.edge.webhook import DETECT_PATH, DetectWebhook
+from bridge.events.parameters import DetectParameters, parse_query
+from bridge.runs.services import Services
+from bridge.store import facts
+from kelp.errors import KelpError
+
+# So long a delivery without a status may still be under way: CVAT waits 10 s for a receiver.
+UNDER_WAY_S = 60.0
+_FIRST_START = "first_start"
+
+
+class Reconciler:
+    def __init__(self, services: Services, webhook: DetectWebhook, health: Health) -> None:
+        self._services = services
+        self._webhook = webhook
+        self._health = health
+
+    async def run(self) -> None:
+        """At start and every KELP_RECONCILE_SECONDS, for ever."""
+        settings = self._services.settings
+        if not settings.public_url:
+            self._health.reconciler = "KELP_PUBLIC_URL is not set: deliveries that were missed are not caught up on"
+            return
+        first = True
+        while True:
+            every = settings.reconcile_seconds
+            turn = partial(facts.take_turn, name="reconcile", every_s=0.0 if first else every)
+            try:
+                if await self._services.database.write(turn):
+                    await self.catch_up()
+                first = False
+            except KelpError as error:
+                log.event("reconciler_waits", level=logging.WARNING, error=error)
+                every = min(every, 15.0)
+            await asyncio.sleep(every)
+
+    async def catch_up(self) -> None:
+        """Once through all webhooks that point here. A KelpError means: later again."""
+        try:
+            webhooks = await self._services.cvat.webhooks()
+            for webhook in webhooks:
+                if (parameters := self._ours(webhook)) is not None:
+                    await self._catch_up_on(webhook, parameters)
+        except CvatRefused as error:
+            self._health.reconciler = f"missed deliveries are not caught up on: {error.message}"
+            log.event("deliveries_not_listed", level=logging.WARNING, error=error)
+            return
+        self._health.reconciler = None
+
+    def _ours(self, webhook: Webhook) -> DetectParameters | None:
+        """What `webhook` asks of us; None where it points elsewhere or asks for what does not exist."""
+        base = self._services.settings.public_url
+        if not webhook.target_url.startswith(base):
+            return None
+        parts = urlsplit(webhook.target_url[len(base) :])
+        if parts.path != DETECT_PATH:
+            return None
+        try:
+            return parse_query(parts.query, self._services.catalog.own_settings)
+        except KelpError as error:
+            log.event("webhook_unusable", level=logging.WARNING, webhook=webhook.id, error=error)
+            return None
+
+    async def _catch_up_on(self, webhook: Webhook, parameters: DetectParameters) -> None:
+        name = f"deliveries:{self._services.settings.instance}:{webhook.id}"
+        seen = int(await self._services.database.read(partial(facts.get, name=name)) or 0)
+        horizon = await self._horizon()
+        found: list[Delivery] = []
+        try:
+            async for delivery in self._services.cvat.deliveries(webhook.id):
+                if delivery.id <= seen or _time(delivery) < horizon:
+                    break
+                found.append(delivery)
+        except CvatGone:  # the webhook was deleted meanwhile
+            return
+        done = seen
+        for delivery in sorted(found, key=lambda delivery: delivery.id):
+            if delivery.status is None and time.time() - _time(delivery) < UNDER_WAY_S:
+                break
+            if was_missed(delivery.status):
+                await self._take(webhook, delivery, parameters)
+            done = delivery.id
+        if done > seen:
+            await self._services.database.write(partial(facts.put, name=name, value=str(done)))
+
+    async def _take(self, webhook: Webhook, delivery: Delivery, parameters: DetectParameters) -> None:
+        try:
+            _, answer = await self._webhook.take(delivery.payload, parameters)
+        except KelpError as error:
+            if error.status >= 500:
+                raise
+            log.event("delivery_refused", webhook=webhook.id, delivery=delivery.id, error=error)
+            return
+        if answer["outcome"] == "accepted":
+            log.event("delivery_caught_up", webhook=webhook.id, delivery=delivery.id, run=answer["run"])
+
+    async def _horizon(self) -> float:
+        now = time.time()
+        first = await self._services.database.write(partial(facts.first, name=_FIRST_START, value=repr(now)))
+        return max(float(first), now - self._services.settings.reconcile_days * 86400.0)
+
+
+def was_missed(status: int | None) -> bool:
+    """Whether a delivery with this status needs another look: our own 400s and 404s are final."""
+    return status is None or status >= 500 or status == 401
+
+
+def _time(delivery: Delivery) -> float:
+    try:
+        return datetime.datetime.fromisoformat(delivery.created_date).timestamp()
+    except ValueError:
+        return time.time()

@@ -1,0 +1,60 @@
+"""Letting go of what is old: finished runs with their stored shapes, and the ledger of jobs that are gone."""
+
+from __future__ import annotations
+
+import time
+
+import sqlalchemy as sa
+
+from bridge.store.claims import Claim
+from bridge.store.tables import FINISHED, chunks, frames, ledger, ledger_jobs, readings, runs
+
+RUNS_AT_ONCE = 200
+PAGES_AT_ONCE = 2000
+
+
+def old_runs(connection: sa.Connection, before: float) -> list[Claim]:
+    """Some finished runs that ended before that time, with their last claim."""
+    query = (
+        sa.select(runs.c.id, runs.c.epoch)
+        .where(runs.c.state.in_(FINISHED), runs.c.finished_at < before)
+        .order_by(runs.c.finished_at)
+        .limit(RUNS_AT_ONCE)
+    )
+    return [Claim(row.id, row.epoch) for row in connection.execute(query)]
+
+
+def delete_runs(connection: sa.Connection, claims: list[Claim]) -> None:
+    """Delete runs and what was stored for them; never the ledger."""
+    ids = [claim.run_id for claim in claims]
+    for table in (frames, chunks, readings):
+        connection.execute(sa.delete(table).where(table.c.run_id.in_(ids)))
+    connection.execute(sa.delete(runs).where(runs.c.id.in_(ids), runs.c.state.in_(FINISHED)))
+
+
+def shrink(connection: sa.Connection) -> None:
+    """Give free pages back to the file system (SQLite; PostgreSQL sees to that itself)."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+
+
+def unseen_jobs(connection: sa.Connection, instance: str, before: float, limit: int) -> list[int]:
+    """Jobs of the ledger that were not looked for in CVAT since that time."""
+    query = (
+        sa.select(ledger_jobs.c.job_id)
+        .where(ledger_jobs.c.instance == instance, ledger_jobs.c.seen_at < before)
+        .order_by(ledger_jobs.c.seen_at)
+        .limit(limit)
+    )
+    return list(connection.scalars(query))
+
+
+def mark_seen(connection: sa.Connection, instance: str, job_id: int) -> None:
+    of_job = (ledger_jobs.c.instance == instance, ledger_jobs.c.job_id == job_id)
+    connection.execute(sa.update(ledger_jobs).where(*of_job).values(seen_at=time.time()))
+
+
+def drop_job(connection: sa.Connection, instance: str, job_id: int) -> None:
+    """The job is gone from CVAT, and with it everything that was ours there."""
+    for table in (ledger, ledger_jobs):
+        connection.execute(sa.delete(table).where(table.c.instance == instance, table.c.job_id == job_id))
