@@ -83,7 +83,8 @@ def _table() -> dict[Name, Role]:
     table |= {("torch._utils", "_rebuild_tensor_v2"): "call", ("torch._utils", "_rebuild_parameter"): "call"}
     # Pickle protocol 2, which torch writes, still calls them by their old names.
     for builtins in ("builtins", "__builtin__"):
-        table |= {(builtins, "set"): "call", (builtins, "frozenset"): "call", (builtins, "getattr"): "method"}
+        table |= {(builtins, name): "call" for name in ("bytes", "frozenset", "set")}
+        table[builtins, "getattr"] = "method"
     table["collections", "OrderedDict"] = "mapping"
     table["_codecs", "encode"] = "call"
     table |= {("numpy", "dtype"): "call", ("numpy", "ndarray"): "value"}

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import torch
 
 from predictors.yolo.checkpoint.names import ALLOWED
@@ -34,7 +33,13 @@ _STORED: dict[str, torch.dtype] = {
 
 
 class StandIn:
-    """Takes the place of an object that only training needs; it holds what it is given and does nothing."""
+    """Takes the place of what only training needs, and of numpy's arrays, whose states numpy trusts too much."""
+
+    def __init__(self, *arguments: Any) -> None:
+        """Whatever is given is dropped."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Likewise."""
 
 
 def resolve(module: str, name: str) -> Any:
@@ -73,22 +78,8 @@ def _bytes(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-def _dtype(*arguments: Any) -> np.dtype[Any]:
-    made: np.dtype[Any] = np.dtype(*arguments)
-    if made.hasobject:
-        raise UntrustedWeights("the checkpoint holds an array of objects")
-    return made
-
-
-def _reconstruct(kind: Any, shape: Any, typecode: Any) -> np.ndarray[Any, Any]:
-    # An empty array, to be filled by its state; numpy's own function would make any subclass.
-    return np.ndarray.__new__(np.ndarray, (0,), np.int8)
-
-
-def _scalar(dtype: np.dtype[Any], data: bytes) -> Any:
-    if not isinstance(dtype, np.dtype) or dtype.hasobject or len(data) != dtype.itemsize:
-        raise UntrustedWeights("the checkpoint holds a number that is none")
-    return np.frombuffer(data, dtype)[0]
+def _no_bytes() -> bytes:
+    return b""
 
 
 _OTHERS: dict[str, Any] = {
@@ -100,12 +91,13 @@ _OTHERS: dict[str, Any] = {
     "WindowsPath": pathlib.PureWindowsPath,
     "_rebuild_parameter": torch._utils._rebuild_parameter,
     "_rebuild_tensor_v2": torch._utils._rebuild_tensor_v2,
-    "_reconstruct": _reconstruct,
-    "dtype": _dtype,
+    "_reconstruct": StandIn,
+    "bytes": _no_bytes,
+    "dtype": StandIn,
     "encode": _bytes,
     "frozenset": frozenset,
     "getattr": _method,
-    "ndarray": np.ndarray,
-    "scalar": _scalar,
+    "ndarray": None,
+    "scalar": StandIn,
     "set": set,
 }
