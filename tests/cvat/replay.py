@@ -103,6 +103,7 @@ class Replay:
         self.ids = Ids()
         self.media = Media()
         self.credentials: dict[int, Mapping[str, str]] = dict(conversation.headers)
+        self.replayed: set[int] = set()
         self.tokens: dict[str, str] = {}
         self.cookies: dict[str, str] = {}
         self.http = httpx.Client(base_url=url, timeout=DEADLINE_S, trust_env=False)
@@ -129,7 +130,10 @@ class Replay:
                 special(self, exchange) if special else self.exchange(exchange)
             except Mismatch as mismatch:
                 raise AssertionError(f"{describe(exchange)}: {mismatch}") from None
-        self._check_deliveries([item for item in self.exchanges if "delivery" in item and item["n"] not in skipped])
+            self.replayed.add(exchange["n"])
+        deliveries = [item for item in self.exchanges if "delivery" in item and item["n"] not in skipped]
+        self._check_deliveries(deliveries)
+        self.replayed |= {item["n"] for item in deliveries}
 
     def exchange(self, exchange: Exchange) -> httpx.Response:
         """Send one request as recorded and hold its answer against the recorded one."""

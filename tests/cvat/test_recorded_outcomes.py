@@ -229,6 +229,25 @@ def test_credentials_are_refused_as_recorded(cvat: Cvat) -> None:
     assert asked(None) == outcome["anon"]
 
 
+@pytest.mark.parametrize("path", ["auth/access_tokens", "functions", "agents"])
+def test_what_newer_servers_have_is_not_found(cvat: Cvat, path: str) -> None:
+    answer = cvat.http.get(f"/api/{path}")
+    assert [answer.status_code, answer.text] == recorded("api_misc")[path]
+
+
+def test_a_write_at_task_level_is_told_for_each_of_its_jobs(cvat: Cvat) -> None:
+    expected = recorded("lambda_extra_loop")["task-level annotations PATCH events"]
+    with Receiver(host=cvat.server.bind_host) as receiver:
+        project = cvat.project()
+        task = cvat.task(project, pictures(3), segment_size=1)
+        cvat.webhook(project, receiver.url("/loop", cvat.bridge_host), ["update:job", "update:task", "update:project"])
+        label = cvat.labels(project)["Porites"]
+        shapes = [polygon(label, frame) for frame in range(3)]
+        cvat.call("PATCH", f"/api/tasks/{task.id}/annotations", params={"action": "create"}, json={"shapes": shapes})
+        got = receiver.wait(lambda items: len(items) >= len(expected))
+    assert [[item.event, ",".join(item.json["before_update"])] for item in got] == expected
+
+
 def _as_it_is(request: httpx.Request) -> httpx.Request:
     """In place of the client's own credentials."""
     return request
