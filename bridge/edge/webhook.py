@@ -80,6 +80,7 @@ class DetectWebhook:
         await self._catalog.check(parameters.model)
         run = self._run(meaning, parameters)
         is_new = await self._intake.accept(run)
+        log.boundary("run_accepted", run=run.id)
         if is_new:
             self._on_new()
         outcome = "accepted" if is_new else "repeated"

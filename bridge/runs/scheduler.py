@@ -52,6 +52,7 @@ class Scheduler:
             return 0
         claimed = await self._services.database.write(self._claim)
         for claim in claimed:
+            log.boundary("run_claimed", run=claim.run_id)
             await workflow.start(claim)
         return len(claimed)
 

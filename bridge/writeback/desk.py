@@ -176,6 +176,7 @@ class Desk:
             await self._cvat.delete(self._book.job_id, deletion(is_tag, [bodies[id_] for id_ in part]))
             boundary("deleted", run=self._claim.run_id)
             await self._database.write(partial(ledger.remove, book=self._book, ids=part, is_tag=is_tag))
+            boundary("delete_closed", run=self._claim.run_id)
             self.tally.deleted += len(part)
 
     # Sending

@@ -34,8 +34,12 @@ class BridgeProcess:
         v2_url: str = "http://127.0.0.1:9",
         env: Mapping[str, str] | None = None,
         wait: bool = True,
+        module: str = "bridge",
     ) -> None:
-        """`folder` keeps the database; `cvat_url` replaces the address of `cvat`, as a proxy in front of it does."""
+        """`folder` keeps the database; `cvat_url` replaces the address of `cvat`, as a proxy in front of it does.
+
+        `module` is what `python -m` runs.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         settings = {
             "KELP_HOST": cvat.bind_host if cvat else "127.0.0.1",
@@ -52,7 +56,7 @@ class BridgeProcess:
             settings["KELP_CVAT_URL"] = cvat_url
         clean = {name: value for name, value in os.environ.items() if not name.startswith("KELP_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bridge"],
+            [sys.executable, "-m", module],
             cwd=ROOT,
             env={**clean, **settings, **(env or {})},
             stderr=subprocess.PIPE,
