@@ -24,7 +24,7 @@ _V2_PATH = re.compile(r"^(?P<base>.*?)/v2/models/(?P<name>[^/]+)(?:/versions/[^/
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """label; points: [V, 2] x y in pixels, of an outline, a box's corners or keypoints."""
+    """label; points: [V, 2] x y in pixels, of its outline, box and keypoints together; none for a tag."""
 
     label: str
     points: NDArray[np.floating[Any]]
@@ -79,7 +79,7 @@ class ModelTarget:
         found = detect_patiently(self._client, self.name, [image], self._parameters, self._timeout_s, None)
         if found.image_count != 1:
             raise BadGateway(f"'{self.name}' answered for {found.image_count} images, and was asked about one")
-        return [shape for row in range(len(found)) for shape in _shapes_of(found, row)]
+        return [_shape_of(found, row) for row in range(len(found))]
 
     def __enter__(self) -> ModelTarget:
         return self
@@ -117,7 +117,7 @@ class FunctionTarget:
             raise error_from_answer(response.status_code, told, fallback=f"it answered {response.status_code}")
         if not isinstance(given, list):
             raise BadGateway(f"'{self.name}' answered {type(given).__name__} where a JSON list of shapes was expected")
-        return [shape for index, item in enumerate(given) for shape in _shapes_of_item(item, f"[{index}]")]
+        return [_shape_of_item(item, f"[{index}]") for index, item in enumerate(given)]
 
     def __enter__(self) -> FunctionTarget:
         return self
@@ -126,42 +126,35 @@ class FunctionTarget:
         self._http.close()
 
 
-def _shapes_of(found: Detections, row: int) -> list[Shape]:
-    label = found.labels[int(found.label_id[row])]
-    shapes = [Shape(label, found.box[row].reshape(2, 2))]
+def _shape_of(found: Detections, row: int) -> Shape:
+    parts: list[NDArray[Any]] = [found.box[row].reshape(2, 2)]
     if found.polygon_offsets is not None:
-        shapes.append(Shape(label, found.polygon(row)))
+        parts.append(found.polygon(row))
     if found.mask_offsets is not None and len(run := found.cvat_mask(row)):
         left, top, right, bottom = run[-4:].tolist()  # inclusive
-        shapes.append(Shape(label, np.array([[left, top], [right + 1, bottom + 1]], np.float32)))
+        parts.append(np.array([[left, top], [right + 1, bottom + 1]], np.float32))
     if found.keypoints is not None:
-        shapes.append(Shape(label, found.keypoints[row][found.keypoints[row][:, 2] > 0, :2]))
-    return [shape for shape in shapes if len(shape.points)]
+        parts.append(found.keypoints[row][found.keypoints[row][:, 2] > 0, :2])
+    return Shape(found.labels[int(found.label_id[row])], np.concatenate(parts))
 
 
-def _shapes_of_item(item: Any, where: str) -> list[Shape]:
+def _shape_of_item(item: Any, where: str) -> Shape:
     """An entry of CVAT's detector form. BadGateway says what is wrong with it."""
     if not isinstance(item, dict) or not isinstance(item.get("label"), str):
         raise BadGateway(f"{where}: expected an object with a label")
-    label = item["label"]
-    shapes = [shape for i, part in enumerate(item.get("elements") or ()) for shape in _element(part, where, i)]
+    parts = []
+    for index, element in enumerate(item.get("elements") or ()):
+        if not isinstance(element, dict):
+            raise BadGateway(f"{where}.elements[{index}]: expected an object")
+        if not element.get("outside"):
+            parts.append(_points(element.get("points"), f"{where}.elements[{index}].points"))
     if item.get("points"):
-        shapes.append(Shape(label, _points(item["points"], f"{where}.points")))
+        parts.append(_points(item["points"], f"{where}.points"))
     if item.get("mask"):
-        shapes.append(Shape(label, _mask_corners(item["mask"], f"{where}.mask")))
-    if not shapes and item.get("type") != "tag":
+        parts.append(_mask_corners(item["mask"], f"{where}.mask"))
+    if not parts and item.get("type") != "tag":
         raise BadGateway(f"{where}: a shape without points, mask or elements")
-    return shapes
-
-
-def _element(part: Any, where: str, index: int) -> list[Shape]:
-    place = f"{where}.elements[{index}]"
-    if not isinstance(part, dict) or not isinstance(part.get("label"), str):
-        raise BadGateway(f"{place}: expected an object with a label")
-    if part.get("outside"):
-        return []
-    # Named by its skeleton: the card lists those, and their points below them.
-    return [Shape("", _points(part.get("points"), f"{place}.points"))]
+    return Shape(item["label"], np.concatenate(parts) if parts else np.zeros((0, 2)))
 
 
 def _points(given: Any, where: str) -> NDArray[np.float64]:

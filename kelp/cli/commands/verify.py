@@ -79,8 +79,10 @@ def _checked(target: Target, path: Path) -> dict[str, Any]:
     width, height = size
     allowed = set(target.labels or ())
     for index, shape in enumerate(shapes):
-        if target.labels is not None and shape.label and shape.label not in allowed:
+        if target.labels is not None and shape.label not in allowed:
             result["faults"].append(f"shape {index}: label '{shape.label}' is not the card's")
+        if not len(shape.points):
+            continue
         low, high = shape.points.min(axis=0), shape.points.max(axis=0)
         if low.min() < -_EDGE_PX or high[0] > width + _EDGE_PX or high[1] > height + _EDGE_PX:
             span = f"{low[0]:.1f},{low[1]:.1f} to {high[0]:.1f},{high[1]:.1f}"
