@@ -23,7 +23,7 @@ from bridge.edge.listen import Listener, bind
 from bridge.edge.webhook import DETECT_PATH, DetectWebhook
 from bridge.models.catalog import Catalog
 from bridge.reconcile.reconciler import Reconciler
-from bridge.runs.services import Services
+from bridge.runs.services import Patience, Services
 from bridge.settings import BridgeSettings
 from bridge.store.database import Database
 from bridge.store.intake import Intake
@@ -38,8 +38,9 @@ DRAIN_S = 20.0
 class Bridge:
     """`serve` until told to stop."""
 
-    def __init__(self, settings: BridgeSettings) -> None:
+    def __init__(self, settings: BridgeSettings, patience: Patience) -> None:
         self._settings = settings
+        self._patience = patience
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -115,6 +116,7 @@ class Bridge:
             v2=v2,
             catalog=Catalog(v2, database),
             executor="",
+            patience=self._patience,
         )
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -138,15 +140,15 @@ def _say_who_is_served(settings: BridgeSettings) -> None:
         log.event("no_api_token", level=logging.WARNING, note="KELP_API_TOKEN is not set: the API is closed")
 
 
-async def _main(settings: BridgeSettings) -> None:
-    bridge = Bridge(settings)
+async def _main(settings: BridgeSettings, patience: Patience) -> None:
+    bridge = Bridge(settings, patience)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, bridge.stop)
     await bridge.serve()
 
 
-def run(settings: BridgeSettings) -> None:
+def run(settings: BridgeSettings, patience: Patience | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
     factory = None
     with contextlib.suppress(ImportError):
@@ -154,4 +156,4 @@ def run(settings: BridgeSettings) -> None:
 
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_main(settings))
+        runner.run(_main(settings, patience or Patience()))

@@ -19,6 +19,8 @@ from bridge.cvat.errors import CvatGone, CvatRefused, CvatUnavailable, InDoubt
 # `application/json` is answered with 406.
 ACCEPT = "application/vnd.cvat+json"
 TRIES = 5
+# Of requests that change nothing; CVAT makes the chunks of a large task while one waits.
+TIMEOUT_S = 60.0
 LONGEST_PAUSE_S = 10.0
 # Of an error's text, as much as fits into a run's reason.
 SHOWN = 300
@@ -55,7 +57,7 @@ class Transport:
             headers=headers,
             auth=auth,
             verify=ssl.create_default_context(cafile=str(access.ca)) if access.ca else True,
-            timeout=httpx.Timeout(60.0, connect=5.0),
+            timeout=httpx.Timeout(TIMEOUT_S, connect=5.0),
             limits=httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30),
             follow_redirects=False,
             transport=transport,
