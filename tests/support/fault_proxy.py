@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Literal
 from urllib.parse import urlsplit
 
-Kind = Literal["answer", "hang", "cut_request", "cut_answer", "delay"]
+Kind = Literal["answer", "hang", "cut_request", "cut_answer", "hold_answer", "replace_answer", "delay"]
 HEAD_LIMIT = 1 << 18
 
 
@@ -118,6 +118,16 @@ class FaultProxy:
         """Let the server do its work, then reset the connection before its answer."""
         return self._add(Fault("cut_answer", method, re.compile(path), times, skip=skip))
 
+    def hold_answer(self, times: int = 1, method: str = "*", path: str = "", skip: int = 0) -> Fault:
+        """Let the server do its work and never pass its answer on; the connection stays open."""
+        return self._add(Fault("hold_answer", method, re.compile(path), times, skip=skip))
+
+    def replace_answer(
+        self, status: int = 504, times: int = 1, method: str = "*", path: str = "", skip: int = 0
+    ) -> Fault:
+        """Let the server do its work, and answer something else in its place, as a gateway that gave up does."""
+        return self._add(Fault("replace_answer", method, re.compile(path), times, status, skip=skip))
+
     def delay(self, seconds: float, times: int = 1, method: str = "*", path: str = "", skip: int = 0) -> Fault:
         """Pass the request on `seconds` later."""
         return self._add(Fault("delay", method, re.compile(path), times, seconds=seconds, skip=skip))
@@ -197,6 +207,15 @@ class FaultProxy:
             fault.happened()
             await asyncio.sleep(fault.seconds)
             await self._pass(request, reader, writer)
+            return True
+        if fault.kind in ("hold_answer", "replace_answer"):
+            await self._exchange(request, reader, lambda piece: None)
+            fault.happened()
+            if fault.kind == "hold_answer":
+                await reader.read(1)
+                return False
+            writer.write(_answer(fault))
+            await writer.drain()
             return True
         if fault.kind == "cut_request":
             await self._cut(request, min(fault.after_bytes, request.length), reader)
