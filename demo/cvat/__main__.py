@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 
 from demo.cvat.running import listen, uvicorn_server
 from demo.cvat.server import Server
@@ -17,6 +18,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--user", action="append", metavar="NAME:PASSWORD", help="may be repeated; the first is the administrator"
     )
+    parser.add_argument("--access-token", default="", help="a personal access token of the administrator")
     parser.add_argument("--version", default=Settings.version, help="the version it says it has")
     parser.add_argument("--delivery-timeout", type=float, default=Settings.delivery_timeout_s, metavar="S")
     parser.add_argument("--newer", action="store_true", help="send failed deliveries again, as newer servers do")
@@ -28,10 +30,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    accounts = Settings().accounts
+    accounts = list(Settings().accounts)
     if arguments.user:
         pairs = [text.partition(":") for text in arguments.user]
-        accounts = tuple(Account(name, password, index == 0) for index, (name, _, password) in enumerate(pairs))
+        accounts = [Account(name, password, superuser=index == 0) for index, (name, _, password) in enumerate(pairs)]
+    accounts[0] = replace(accounts[0], access_token=arguments.access_token)
     retries: tuple[float, ...] = NEWER_RETRIES_S if arguments.newer else ()
     if arguments.retries:
         retries = tuple(float(text) for text in arguments.retries.split(","))

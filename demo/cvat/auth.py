@@ -1,4 +1,4 @@
-"""Who calls: Basic, a login token, or the cookies of a session; and in the name of which organization."""
+"""Who calls (by Basic, a token, or a session's cookies), and in the name of which organization."""
 
 from __future__ import annotations
 
@@ -54,6 +54,10 @@ def user_of(call: Call) -> User | None:
         if user is None:
             raise unauthorized("Invalid token.")
         return user
+    if scheme == "Bearer" and value:
+        owner = next((row for row in call.state.users.values() if row.access_token == value.strip()), None)
+        if owner is not None:
+            return owner
     user = call.state.sessions.get(call.request.cookies.get(SESSION_COOKIE, ""))
     if user is not None and call.request.method not in ("GET", "HEAD", "OPTIONS"):
         token = call.headers.get("x-csrftoken")

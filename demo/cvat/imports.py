@@ -108,7 +108,7 @@ class Importer:
         for name, content in uploads.items():
             if media.kind_of(name) == "archive":
                 pictures.update(media.frames_of_archive(content))
-            elif media.kind_of(name) == "image":
+            elif media.kind_of(name) in ("image", "points"):
                 pictures[name] = content
         names = _ordered(list(pictures), options)
         step = int(options.frame_filter.removeprefix("step=")) if options.frame_filter else 1
@@ -145,12 +145,21 @@ class Importer:
             size = _segment_size(task.segment_size, len(frames))
         with change.task(task):
             task.mode, task.overlap, task.segment_size = mode, overlap, size
+            task.dimension = "3d" if frames[0].media_type == media.POINT_CLOUD else "2d"
             for start, stop in segments:
-                job = Job(self._state.next_id("job"), task, start, stop, clock.now(), clock.now(), clock.now())
-                self._state.jobs[job.id] = job
-                change.created("job", job)
+                job = self._job(change, task, start, stop)
+                for _ in range(task.consensus_replicas):
+                    self._job(change, task, start, stop, job)
         with change.task(task):
             pass
+
+    def _job(self, change: Change, task: Task, start: int, stop: int, parent: Job | None = None) -> Job:
+        job = Job(self._state.next_id("job"), task, start, stop, clock.now(), clock.now(), clock.now())
+        if parent is not None:
+            job.type, job.parent = "consensus_replica", parent
+        self._state.jobs[job.id] = job
+        change.created("job", job)
+        return job
 
 
 def _ordered(names: list[str], options: Options) -> list[str]:

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from demo.cvat.tables import Frame
 
 VIDEO_CHUNK = 36
+POINT_CLOUD = "image/x.point-cloud-data"
 MEDIA_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -34,7 +35,9 @@ ORIENTATION = 0x0112
 
 
 def kind_of(name: str) -> str:
-    """image, video, archive or "" by the file's name, as the server tells media from the rest."""
+    """image, video, points, archive or "" by the file's name, as the server tells media from the rest."""
+    if name.endswith(".pcd"):
+        return "points"
     media_type, _ = mimetypes.guess_type(name)
     if media_type == "application/zip":
         return "archive"
@@ -48,7 +51,12 @@ def base_name(name: str) -> str:
 
 
 def frame_of(name: str, content: bytes) -> Frame:
-    """An uploaded picture as a frame. Raises OSError for one that cannot be read."""
+    """An uploaded picture or point cloud as a frame. Raises OSError for one that cannot be read."""
+    if kind_of(name) == "points":
+        size = {
+            field: int(value) for field, value in re.findall(r"^(WIDTH|HEIGHT) (\d+)", content.decode("latin-1"), re.M)
+        }
+        return Frame(name, size.get("WIDTH", 0), size.get("HEIGHT", 0), content, POINT_CLOUD)
     with Image.open(io.BytesIO(content)) as image:
         form = image.format or ""
         turned = image.getexif().get(ORIENTATION, 1) != 1

@@ -16,6 +16,8 @@ class Account:
     name: str
     password: str
     superuser: bool = False
+    access_token: str = ""
+    """A personal access token, sent as Bearer: newer servers have them."""
 
 
 @dataclass(frozen=True)

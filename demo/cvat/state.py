@@ -32,7 +32,14 @@ class State:
         """Which job holds a shape: their ids are one sequence over all jobs."""
         self._counters: dict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
         for account in settings.accounts:
-            user = User(self.next_id("user"), account.name, account.password, account.superuser, clock.now())
+            user = User(
+                self.next_id("user"),
+                account.name,
+                account.password,
+                account.superuser,
+                clock.now(),
+                account.access_token,
+            )
             self.users[user.id] = user
 
     def next_id(self, kind: str) -> int:

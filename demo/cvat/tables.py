@@ -15,6 +15,7 @@ class User:
     password: str
     superuser: bool
     joined: str
+    access_token: str = ""
     last_login: str | None = None
 
     @property
@@ -120,6 +121,8 @@ class Task:
     mode: str = ""
     overlap: int | None = None
     segment_size: int = 0
+    consensus_replicas: int = 0
+    dimension: str = "2d"
     status: str = "annotation"
     labels: list[Label] = field(default_factory=list)
     data: Data | None = None
@@ -140,6 +143,8 @@ class Job:
     type: str = "annotation"
     included: list[int] | None = None
     """The frames of a ground truth job, which spans all of its task."""
+    parent: Job | None = None
+    """The annotation job that a consensus replica is one of."""
     status: str = "annotation"
     stage: str = "annotation"
     state: str = "new"

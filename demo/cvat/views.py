@@ -96,7 +96,7 @@ class View:
             "created_date": row.created,
             "updated_date": row.updated,
             "status": "annotation",
-            "dimension": "2d" if tasks else None,
+            "dimension": tasks[0].dimension if tasks else None,
             "organization": row.organization.id if row.organization else None,
             "target_storage": None,
             "source_storage": None,
@@ -135,7 +135,7 @@ class View:
                 if data
                 else {}
             ),
-            "dimension": "2d",
+            "dimension": row.dimension,
             "subset": row.subset,
             "organization": row.organization.id if row.organization else None,
             "target_storage": None,
@@ -144,7 +144,7 @@ class View:
             "labels": self.link(f"labels?task_id={row.id}"),
             "assignee_updated_date": row.assignee_updated,
             "validation_mode": "gt" if any(job.type == GROUND_TRUTH for job in self.state.jobs_of(row)) else None,
-            "consensus_enabled": False,
+            "consensus_enabled": row.consensus_replicas > 0,
         }
 
     def _job_counts(self, row: Task, summary: bool) -> Json:
@@ -168,7 +168,7 @@ class View:
             "project_id": row.task.project.id if row.task.project else None,
             "assignee": self.user(row.assignee),
             "guide_id": None,
-            "dimension": "2d",
+            "dimension": row.task.dimension,
             "bug_tracker": row.task.project.bug_tracker if row.task.project else row.task.bug_tracker,
             "status": row.status,
             "stage": row.stage,
@@ -189,8 +189,8 @@ class View:
             "target_storage": None,
             "source_storage": None,
             "assignee_updated_date": row.assignee_updated,
-            "parent_job_id": None,
-            "consensus_replicas": 0,
+            "parent_job_id": row.parent.id if row.parent else None,
+            "consensus_replicas": row.task.consensus_replicas if row.type == "annotation" else 0,
         }
 
     def webhook(self, row: Webhook) -> Json:

@@ -10,6 +10,7 @@ import pytest
 from demo.cvat import Account, Running, Settings
 from tests.cvat.conversations import CONVERSATIONS
 from tests.cvat.ids import Ids, Mismatch, match
+from tests.cvat.left_out import FILES, PARTS
 from tests.cvat.replay import PASSWORDS, Replay, answer_like_recorded
 from tests.support.receiver import Receiver
 
@@ -56,21 +57,17 @@ OUTCOMES = {
 }
 """Recordings of single requests and of what became of them; the other tests here go through them."""
 
-AI_TOOLS = "CVAT's own AI tools talking to Nuclio: the stand-in has none; Kelp's Nuclio face is tested with them"
-LEFT_OUT = {
-    "lambda_dashboard": AI_TOOLS,
-    "lambda_direct": AI_TOOLS,
-    "lambda_extra_down": AI_TOOLS,
-    "lambda_extra_loop": f"{AI_TOOLS}; its events at task level are gone through",
-    "lambda_extra_timeout5": AI_TOOLS,
-    "ui_lambda_requests": AI_TOOLS,
-}
+
+def test_what_is_left_out_of_a_recording_is_in_it() -> None:
+    for name, parts in PARTS.items():
+        text = (RECORDINGS / f"{name}.json").read_text()
+        assert [part for part in parts if f'"{part}"' not in text] == []
 
 
 def test_every_recording_is_gone_through_or_left_out_for_a_reason() -> None:
     names = {path.stem for path in RECORDINGS.glob("*.json")}
-    assert names == OUTCOMES | set(LEFT_OUT)
-    assert not OUTCOMES & set(LEFT_OUT)
+    assert names == OUTCOMES | set(FILES)
+    assert not OUTCOMES & set(FILES)
     assert {path.stem for path in (RECORDINGS / "http").glob("*.json")} == set(CONVERSATIONS)
 
 

@@ -1,4 +1,4 @@
-"""Pictures and videos as CVAT gives them back; on the stand-in and on a real server."""
+"""Pictures, videos, and the jobs made of them, as CVAT has them; on the stand-in and on a real server."""
 
 from __future__ import annotations
 
@@ -115,3 +115,30 @@ def test_a_ground_truth_job_is_none_of_the_annotation_jobs(cvat: Cvat) -> None:
     assert (truth["start_frame"], truth["stop_frame"], truth["frame_count"]) == (0, 2, 1)
     assert cvat.get("/api/jobs", task_id=task.id)["count"] == 3
     assert {job["id"] for job in cvat.all("/api/jobs", task_id=task.id, type="annotation")} == set(task.jobs)
+
+
+def test_consensus_replicas_are_none_of_the_annotation_jobs_either(cvat: Cvat) -> None:
+    task = cvat.task(cvat.project(), pictures(4), segment_size=2, consensus_replicas=2)
+    jobs = sorted(cvat.all("/api/jobs", task_id=task.id), key=lambda job: job["id"])
+    first, second = task.jobs
+    assert [(job["type"], job["parent_job_id"]) for job in jobs] == [
+        ("annotation", None),
+        ("consensus_replica", first),
+        ("consensus_replica", first),
+        ("annotation", None),
+        ("consensus_replica", second),
+        ("consensus_replica", second),
+    ]
+    cvat.complete(task)
+    assert cvat.get(f"/api/tasks/{task.id}")["status"] == "annotation", "its replicas are not accepted"
+
+
+def test_point_clouds_make_a_task_of_three_dimensions(cvat: Cvat) -> None:
+    header = (
+        "VERSION 0.7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\nWIDTH 2\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0"
+    )
+    cloud = f"# .PCD v0.7\n{header}\nPOINTS 2\nDATA ascii\n0 0 0\n1 1 1\n".encode()
+    finish = {"sorting_method": "lexicographical", "upload_file_order": []}
+    task = cvat.task(cvat.project(), [("cloud.pcd", cloud)], finish=finish)
+    assert cvat.job(task.jobs[0])["dimension"] == "3d"
+    assert cvat.get(f"/api/tasks/{task.id}")["dimension"] == "3d"

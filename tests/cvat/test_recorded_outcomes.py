@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.cvat.ids import Ids, match
+from tests.cvat.left_out import BATCH_DELIVERIES, ISSUE_EVENTS
 from tests.support.cvat import Cvat, picture, pictures, polygon, wait_for
 from tests.support.receiver import Answer, Received, Receiver
 
@@ -312,9 +313,6 @@ def test_an_organization_webhook_hears_of_its_projects(cvat: Cvat) -> None:
 class Timeline:
     """The recorded life of a task, action by action, with the deliveries each brought."""
 
-    ISSUES = ("create:issue", "create:comment", "delete:comment", "delete:issue")
-    """Kelp has nothing to do with issues; neither has the stand-in."""
-
     def __init__(self, cvat: Cvat, receiver: Receiver) -> None:
         self.cvat = cvat
         self.receiver = receiver
@@ -325,7 +323,7 @@ class Timeline:
 
     def after(self, action: str) -> None:
         """Compare what came since the last action."""
-        expected = [item for item in self.log.pop(action) if item["event"] not in self.ISSUES]
+        expected = [item for item in self.log.pop(action) if item["event"] not in ISSUE_EVENTS]
         got = self.receiver.wait(lambda items: len(items) - self.heard >= len(expected))[self.heard :]
         self.heard += len(expected)
         assert [item.event for item in got] == [item["event"] for item in expected], action
@@ -398,12 +396,6 @@ def _newest(cvat: Cvat, webhook: int) -> Any:
     return cvat.get(f"/api/webhooks/{webhook}/deliveries", page_size=3)
 
 
-MADE_BY_A_BATCH = {
-    f"{number:03d}_update-{kind}_ok" for number, kind in zip(range(65, 74), ["job", "task", "project"] * 3, strict=True)
-}
-"""CVAT's own batch annotation writes from a worker; neither the stand-in nor Kelp's tests have a CVAT do that."""
-
-
 def _form(body: Any) -> tuple[Any, ...]:
     """An event and the keys of what it carries, whoever is assigned and whatever has changed."""
     event = body["event"]
@@ -428,8 +420,8 @@ def test_every_recorded_delivery_has_the_form_of_one_that_comes_here(cvat: Cvat)
         cvat.call("DELETE", f"/api/tasks/{task.id}")
         got = receiver.wait(lambda items: any(item.event == "delete:task" for item in items))
     ours = {_form(item.json) for item in got}
-    elsewhere = {*Timeline.ISSUES, "create:project"}
+    elsewhere = {*ISSUE_EVENTS, "create:project"}
     for path in sorted((RECORDINGS / "deliveries").glob("*.json")):
         body = json.loads(json.loads(path.read_text())["raw_body"])
-        if body["event"] not in elsewhere and path.stem not in MADE_BY_A_BATCH:
+        if body["event"] not in elsewhere and path.stem not in BATCH_DELIVERIES:
             assert _form(body) in ours, path.name

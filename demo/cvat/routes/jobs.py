@@ -25,7 +25,7 @@ TERMS: lists.Terms[Job] = {
     "stage": lambda row: row.stage,
     "assignee": lambda row: row.assignee.username if row.assignee else None,
     "type": lambda row: row.type,
-    "dimension": lambda row: "2d",
+    "dimension": lambda row: row.task.dimension,
     "updated_date": lambda row: row.updated,
 }
 SIMPLE: lists.Terms[Job] = {name: value for name, value in TERMS.items() if name not in ("id", "updated_date")}
@@ -128,8 +128,8 @@ def _apply(call: Call, row: Job, fields: Json) -> None:
 
 
 def _settle_task(change: Change, task: Task) -> None:
-    """A task has the status of its jobs: annotation while one is, completed when all are."""
-    statuses = {job.status for job in change.state.jobs_of(task) if job.type == "annotation"}
+    """A task has the status of its jobs, of whatever type: annotation while one is, completed when all are."""
+    statuses = {job.status for job in change.state.jobs_of(task)}
     status = next(name for name in ("annotation", "validation", "completed") if name in statuses)
     if status != task.status:
         with change.task(task):

@@ -33,7 +33,7 @@ TERMS: lists.Terms[Task] = {
     "assignee": lambda row: row.assignee.username if row.assignee else None,
     "status": lambda row: row.status,
     "mode": lambda row: row.mode,
-    "dimension": lambda row: "2d",
+    "dimension": lambda row: row.dimension,
     "subset": lambda row: row.subset,
     "tracker_link": lambda row: row.bug_tracker,
     "created_date": lambda row: row.created,
@@ -97,6 +97,7 @@ def create(call: Call) -> Response:
             subset=fields.get("subset", ""),
             overlap=fields.get("overlap"),
             segment_size=fields.get("segment_size", 0),
+            consensus_replicas=fields.get("consensus_replicas", 0),
             labels=add_labels(call.state, fields.get("labels", [])),
         )
         if row.assignee:
