@@ -1,0 +1,78 @@
+"""`kelp annotate` and `kelp runs` against a real bridge, and the bridge's place beside `kelp up`."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.support.cvat import picture
+
+LABELS = tuple({"name": name, "type": "polygon"} for name in ("red", "green", "blue"))
+
+
+@pytest.fixture
+def task(cvat):
+    """Two jobs of two frames each; every frame has a bright patch, so that something is found."""
+    images = [picture(64, 48, (230, 40 + 50 * i, 60)) for i in range(4)]
+    return cvat.task(cvat.project(LABELS), images, segment_size=2)
+
+
+def test_a_job_is_annotated_and_followed_to_its_end(kelp, cvat, task):
+    job = task.jobs[0]
+    done = kelp("annotate", "reef", "--job", job, "--follow")
+    assert done.returncode == 0, done.stderr
+    (run,) = done.stdout.split()
+    assert f"run {run} completed: 2 frames" in done.stderr
+    shapes = cvat.shapes(job)
+    assert len(shapes) > 0
+    assert np.isfinite(shapes[0]["points"]).all()
+    listed = kelp("runs", "--help")
+    assert listed.returncode == 0
+    table = kelp("runs", "list", "--job", job).stdout.splitlines()
+    assert table[0].split()[:4] == ["RUN", "STATE", "MODEL", "JOB"]
+    assert table[1].split()[:6] == [run, "completed", "reef", str(job), "2/2", str(len(shapes))]
+    (view,) = json.loads(kelp("runs", "list", "--job", job, "-o", "json").stdout)
+    assert view["shapes"]["written"] == len(shapes)
+    assert run in kelp("runs").stdout
+
+
+def test_a_task_is_annotated_job_by_job(kelp, cvat, task):
+    done = kelp("annotate", "reef", "--task", task.id, "--set", "conf_threshold=0.3", "--follow", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert len(told["runs"]) == 2
+    assert {run["state"] for run in told["ended"]} == {"completed"}
+    assert all(cvat.shapes(job) for job in task.jobs)
+
+
+def test_a_run_that_fails_is_an_exit_code_and_can_be_retried(kelp, cvat):
+    project = cvat.project([{"name": "Acropora", "type": "polygon"}])  # none of the model's labels
+    (job,) = cvat.task(project, [picture()]).jobs
+    done = kelp("annotate", "reef", "--job", job, "--follow")
+    assert done.returncode == 1
+    (run,) = done.stdout.split()
+    assert f"run {run} failed" in done.stderr
+    assert kelp("runs", "follow", run).returncode == 1
+    again = kelp("runs", "retry", run, "--follow")
+    assert again.returncode == 1
+    assert f"run {run} failed" in again.stderr
+
+
+def test_what_cannot_be_done_to_a_run_is_said(kelp):
+    for command in ("follow", "retry", "cancel"):
+        done = kelp("runs", command, "0" * 32)
+        assert done.returncode == 1
+        assert len(done.stderr.strip().splitlines()) == 1
+    assert kelp("annotate", "nothing", "--job", 1).returncode == 1
+
+
+def test_a_bridge_that_dies_is_started_again(kelp, platform):
+    (bridge,) = [child for child in platform.children() if "bridge" in child.cmdline()]
+    before = len([e for e in platform.events if e.get("event") == "bridge_started"])
+    bridge.kill()
+    platform.wait_for("bridge_started", count=before + 1)
+    port = platform.wait_for("listening", count=before + 1, listener="main")["port"]
+    platform.bridge_url = f"http://127.0.0.1:{port}"
+    assert kelp("runs", KELP_BRIDGE_URL=platform.bridge_url).returncode == 0

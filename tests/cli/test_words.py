@@ -1,0 +1,138 @@
+"""What the command line says of itself, and how it ends when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from kelp.cli.lazy import COMMANDS, load
+from tests.cli.conftest import run_kelp, run_process
+
+NOBODY = "http://127.0.0.1:9"
+
+
+def test_help_names_every_command_and_every_exit_code():
+    done = run_process("--help")
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert f"  {name} " in done.stdout
+    for code in ("0 done", "1 it failed", "2 wrong usage", "3 nobody answers", "4 not allowed", "130 interrupted"):
+        assert code in " ".join(done.stdout.split())
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys\nsys.argv = ['kelp', '--help']\nfrom kelp.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'numpy', 'cv2', 'pydantic', 'httpx', 'grpc', 'rich', 'yaml', 'PIL'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_be_loaded_and_says_what_it_does(name):
+    command = load(name)
+    assert command.name == name
+    assert command.help
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["explode"], 2, "explode"),
+        (["infer"], 2, "Missing argument"),
+        (["infer", "reef", "/nowhere.jpg"], 2, "/nowhere.jpg: no such file"),
+        (["models"], 3, NOBODY),
+        (["runs"], 3, "no bridge answers"),
+        (["annotate", "reef"], 2, "exactly one of --job, --task and --project"),
+        (["annotate", "reef", "--job", "1", "--task", "2"], 2, "exactly one of"),
+        (["annotate", "reef", "--job", "1", "--set", "conf"], 2, "expected NAME=VALUE"),
+        (["card", "check", "/nowhere.yaml"], 2, "/nowhere.yaml: cannot be read"),
+        (["up", "--models", "/nowhere"], 2, "/nowhere: expected a folder of model cards"),
+        (["up", "--budget", "lots"], 2, "KELP_BUDGET: expected"),
+        (["up", "--settings", "/nowhere.env"], 2, "/nowhere.env: no such settings file"),
+        (["bench", "--function-url", "reef", "--test-images", "."], 2, "no images"),
+    ],
+)
+def test_an_error_is_one_line_and_a_code_that_means_something(arguments, code, text):
+    done = run_kelp(*arguments, KELP_V2_URL=NOBODY, KELP_BRIDGE_URL=NOBODY)
+    assert done.returncode == code, done.stderr
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    if code != 2 or "kelp:" in done.stderr:
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_twice_verbose_shows_where_an_error_came_from():
+    done = run_kelp("models", "-v", "-v", KELP_V2_URL=NOBODY)
+    assert done.returncode == 3
+    assert "Traceback" in done.stderr
+
+
+def test_settings_of_a_file_are_used_and_the_environment_wins(tmp_path):
+    (tmp_path / "kelp.env").write_text("KELP_BUDGET=lots\nKELP_V2_PORT=70000\n")
+    done = run_kelp("up", "--settings", tmp_path / "kelp.env", KELP_BUDGET="1Gi")
+    assert done.returncode == 2
+    assert "KELP_V2_PORT" in done.stderr
+    assert "KELP_BUDGET" not in done.stderr
+
+
+def test_a_bridge_or_predictor_that_cannot_start_ends_with_its_own_code(tmp_path):
+    card = tmp_path / "reef.yaml"
+    card.write_text("name: reef\nruntime: none\ntask: segment\nweights: {uri: w}\n")
+    (tmp_path / "w").write_bytes(b"w")
+    done = run_process("serve", card, "--port", "0", "--grpc-port", "0")
+    assert done.returncode == 3
+    assert "no runtime 'none'" in done.stderr
+    assert run_process("bridge", KELP_PORT="70000").returncode == 2
+
+
+def test_cards_are_checked_line_by_line(tmp_path):
+    good = {"name": "reef", "runtime": "yolo", "task": "segment", "weights": {"uri": "w"}}
+    (tmp_path / "good.yaml").write_text(json.dumps(good))
+    assert "good.yaml: reef: ok" in run_kelp("card", "check", tmp_path).stdout
+    (tmp_path / "bad.yaml").write_text(json.dumps({**good, "task": "fly", "colour": "red"}))
+    done = run_kelp("card", "check", tmp_path)
+    assert done.returncode == 2
+    assert "bad.yaml: task:" in done.stderr
+    assert "bad.yaml: colour: unknown field" in done.stderr
+    assert "good.yaml: reef: ok" in done.stdout
+    listed = json.loads(run_kelp("card", "check", tmp_path, "-o", "json").stdout)
+    assert [entry["ok"] for entry in listed] == [False, True]
+    (tmp_path / "bad.yaml").write_text(json.dumps(good))
+    twice = run_kelp("card", "check", tmp_path)
+    assert twice.returncode == 2
+    assert "already described" in twice.stderr
+
+
+def test_weights_are_verified_on_demand(tmp_path):
+    weights = {"uri": "w", "sha256": "0" * 64}
+    card = {"name": "reef", "runtime": "yolo", "task": "segment", "weights": weights}
+    (tmp_path / "reef.yaml").write_text(json.dumps(card))
+    (tmp_path / "w").write_bytes(b"w")
+    assert run_kelp("card", "check", tmp_path / "reef.yaml").returncode == 0
+    done = run_kelp("card", "check", tmp_path / "reef.yaml", "--weights")
+    assert done.returncode == 2
+    assert "wrong content" in done.stderr
+
+
+def test_the_schema_is_one_that_editors_take():
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads(run_kelp("card", "schema").stdout)
+    Draft202012Validator.check_schema(schema)
+    assert schema["title"] == "Kelp model card"
+
+
+def test_completion_knows_the_commands():
+    done = run_process(_KELP_COMPLETE="complete_bash", COMP_WORDS="kelp ver", COMP_CWORD="1")
+    assert set(done.stdout.split()) == {"verify", "version"}
+
+
+def test_version_without_servers():
+    done = run_kelp("version", "--client", "-o", "json")
+    assert set(json.loads(done.stdout)) == {"client"}
