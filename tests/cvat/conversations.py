@@ -46,7 +46,7 @@ def _admin(replay: Replay) -> Cvat:
 
 
 def _project(replay: Replay, recorded: int, name: str, labels: Sequence[Mapping[str, Any]], first: int = 0) -> int:
-    """A project that stands for the recorded one; `first` is the recorded id of its first label, `attribute` follow."""
+    """A project that stands for the recorded one; `first` is the recorded id of its first label."""
     cvat = _admin(replay)
     project = cvat.project(labels, name)
     replay.ids.learn("project", recorded, project)
@@ -311,6 +311,7 @@ CONVERSATIONS: dict[str, Conversation] = {
         users=dict.fromkeys(numbers("219-221"), "annot1"),
         left_out={TUS: [*numbers("84-110")]},
         special={76: _cut, 194: _eventually, 199: _behind_others},
+        import_s=0.4,
     ),
     "05_job_states_and_webhooks": Conversation(special={109: _remembers_a_delivery, 148: _others_silenced}),
     "06_job_annotations": Conversation(

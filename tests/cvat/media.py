@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import tempfile
 import zipfile
@@ -94,13 +93,6 @@ class Media:
                     raise Mismatch("a broken zip")
         elif content_type != "video/mp4":
             raise Mismatch(f"{len(content)} bytes of {content_type}")
-
-    def recorded_of(self, content: bytes) -> str | None:
-        """The recorded sha256 that `content` stands for."""
-        digest = hashlib.sha256(content).hexdigest()
-        return next(
-            (name for name, kept in self._by_recorded.items() if hashlib.sha256(kept).hexdigest() == digest), None
-        )
 
 
 def _picture(width: int, height: int, seed: int, suffix: str, *, turned: bool) -> bytes:

@@ -58,6 +58,9 @@ class Conversation:
     headers: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     """Headers instead of the recorded ones, whose credentials are not in the recording."""
     special: Mapping[int, Callable[[Replay, Exchange], None]] = field(default_factory=dict)
+    """How to go through an exchange that needs more than sending it and comparing the answer."""
+    import_s: float = 0.0
+    """How long making a task must take for what is tried meanwhile."""
 
     def skipped(self) -> set[int]:
         return {number for numbers in self.left_out.values() for number in numbers}

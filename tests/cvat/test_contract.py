@@ -16,25 +16,24 @@ from tests.support.receiver import Receiver
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 EVIDENCE = Path(__file__).parents[3] / "shared/evidence/cvat"
-DELIVERY_TIMEOUT_S = 0.5
+DELIVERY_TIMEOUT_S = 1.5
 ACCOUNTS = tuple(Account(name, password, name == "admin") for name, password in PASSWORDS.items())
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted((RECORDINGS / "http").glob("*.json"))])
 def test_a_recorded_conversation_goes_the_same_way(name: str) -> None:
     recording = json.loads((RECORDINGS / "http" / f"{name}.json").read_text())
-    settings = Settings(ACCOUNTS, delivery_timeout_s=DELIVERY_TIMEOUT_S, import_s=0.1)
+    conversation = CONVERSATIONS[name]
+    settings = Settings(ACCOUNTS, delivery_timeout_s=DELIVERY_TIMEOUT_S, import_s=conversation.import_s)
     with Receiver(answer_like_recorded(hang=2 * DELIVERY_TIMEOUT_S)) as receiver, Running(settings) as running:
-        replay = Replay(
-            recording, CONVERSATIONS[name], running.url, receiver, lambda: running.server.sender.wait_idle(20)
-        )
+        replay = Replay(recording, conversation, running.url, receiver, lambda: running.server.sender.wait_idle(20))
         try:
             replay.run()
         finally:
             replay.close()
     every = {exchange["n"] for exchange in recording["exchanges"]}
-    assert replay.replayed | CONVERSATIONS[name].skipped() == every
-    assert not replay.replayed & CONVERSATIONS[name].skipped()
+    assert replay.replayed | conversation.skipped() == every
+    assert not replay.replayed & conversation.skipped()
 
 
 OUTCOMES = {

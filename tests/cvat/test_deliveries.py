@@ -8,6 +8,7 @@ from demo.cvat import Account, Running, Settings
 from tests.support.cvat import PASSWORD, SECRET, USER, Cvat, CvatServer, wait_for
 from tests.support.receiver import Answer, Received, Receiver
 
+TIMEOUT_S = 1.5
 ACCOUNT = Account(USER, PASSWORD, superuser=True)
 
 
@@ -56,9 +57,9 @@ def test_a_patch_without_the_secret_keeps_it(cvat: Cvat) -> None:
         assert receiver.wait(bool)[0].signed_with("rotated")
 
 
-@pytest.mark.parametrize(("hang_s", "status"), [(1.5, 504), (0.4, 200)], ids=["too late", "in time"])
+@pytest.mark.parametrize(("hang_s", "status"), [(3.0, 504), (0.5, 200)], ids=["too late", "in time"])
 def test_a_slow_receiver_holds_up_all_others_for_no_longer_than_the_time_out(hang_s: float, status: int) -> None:
-    settings = Settings((ACCOUNT,), delivery_timeout_s=0.8)
+    settings = Settings((ACCOUNT,), delivery_timeout_s=TIMEOUT_S)
 
     def answer(received: Received) -> Answer:
         return Answer(after_s=hang_s if received.path == "/slow" else 0)
@@ -71,7 +72,7 @@ def test_a_slow_receiver_holds_up_all_others_for_no_longer_than_the_time_out(han
         cvat.empty_task(project)
         first, second = receiver.wait(lambda items: len(items) >= 2)
         assert [first.path, second.path] == ["/slow", "/behind"]
-        assert second.at - first.at >= min(hang_s, 0.8) - 0.05
+        assert second.at - first.at >= min(hang_s, TIMEOUT_S) - 0.05
         assert cvat.deliveries(slow)[0]["status_code"] == status
 
 

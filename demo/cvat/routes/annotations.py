@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from starlette.responses import Response
 
-from demo.cvat.annotations import KINDS, Store, check
+from demo.cvat.annotation_checks import KINDS, check
+from demo.cvat.annotations import Store
 from demo.cvat.errors import bad_request
 from demo.cvat.http import Call, Routes, reply
 from demo.cvat.routes.jobs import job_of

@@ -10,7 +10,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from demo.cvat.annotations import KINDS, Store, check
+from demo.cvat.annotation_checks import KINDS, check
+from demo.cvat.annotations import Store
 from demo.cvat.errors import bad_request, text_page
 from demo.cvat.http import Call, Routes, reply
 from demo.cvat.routes.annotations import touch
