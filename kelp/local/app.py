@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from kelp.card.metadata import server_metadata
 from kelp.errors import InvalidRequest, KelpError, NotFound
 from kelp.local.auth import Guard
-from kelp.local.caller import Left, Receive, Scope, Send
+from kelp.local.caller import Caller, Left, Receive, Scope, Send
 from kelp.local.log import event
 from kelp.local.metrics import CONTENT_TYPE
 from kelp.local.proxy_rest import answer, forward
@@ -64,7 +64,8 @@ class App:
             case ["v2", "repository", "models", name, "load" | "unload" as what]:
                 _only(method, "POST")
                 model = self._all.model(name)
-                await (self._all.load(model) if what == "load" else self._all.unload(model))
+                async with Caller(scope, receive, _SMALL_BODY):
+                    await (self._all.load(model) if what == "load" else self._all.unload(model))
                 await _json(send, {"name": name, what: True})
             case ["v2", "models", name, *rest]:
                 await self._model(name, rest, scope, receive, send)
@@ -86,7 +87,8 @@ class App:
                 await _json(send, self._all.metadata(model))
             case ["ready"]:
                 _only(scope["method"], "GET")
-                await self._all.load(model)
+                async with Caller(scope, receive, _SMALL_BODY):
+                    await self._all.load(model)
                 await _json(send, {"name": name, "ready": True})
             case ["infer"]:
                 _only(scope["method"], "POST")

@@ -76,6 +76,7 @@ def end_trees(roots: Iterable[psutil.Process], grace_s: float = _GRACE_S) -> Non
     for process in family:
         with contextlib.suppress(psutil.Error):
             process.terminate()
+            process.resume()  # one that was stopped hears it only then
     _, alive = psutil.wait_procs(family, timeout=grace_s)
     for process in alive:
         with contextlib.suppress(psutil.Error):

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 # Read by gRPC when it is imported: our children are other programs, so that there is nothing to prepare for a fork.
@@ -21,7 +21,7 @@ from kelp.card.metadata import server_metadata
 from kelp.codec.grpc_pool import METHODS, parse, path_of, repository_model_name
 from kelp.codec.grpc_wire import model_name_of
 from kelp.codec.status import grpc_details, grpc_status, trailing_metadata
-from kelp.errors import KelpError, TooLarge
+from kelp.errors import KelpError, QueueFull, TooLarge
 from kelp.local.auth import Guard
 from kelp.local.model import ServedModel
 from kelp.local.start import Running
@@ -31,6 +31,7 @@ _MARGIN = 1 << 16  # a message is a little longer than what it carries
 _NOT_PASSED_ON = ("grpc-", ":", "user-agent", "content-type", "te", "authorization")
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _ANSWER_MARGIN_S = 60.0
+_MOST_HELD = 1 << 30  # bytes of messages under way
 _INFER = path_of("ModelInfer")
 
 Reply = Callable[[Any], Awaitable[Any]]
@@ -43,6 +44,7 @@ class GrpcEndpoint(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no
         self._all = supervisor
         self._guard = guard
         self._stopping = stopping
+        self._held = 0
         own: dict[str, Reply] = {
             "ServerLive": self._server_live,
             "ServerReady": self._server_ready,
@@ -80,8 +82,9 @@ class GrpcEndpoint(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no
             limit = model.card.limits.body
             if len(raw) > limit + _MARGIN:
                 raise TooLarge(f"the message has {len(raw)} bytes; model '{model.name}' takes {limit}")
-            async with model.use() as running:
-                return await _pass_on(model, running, raw, context)
+            with self._holding(len(raw)):
+                async with model.use() as running:
+                    return await _pass_on(model, running, raw, context)
         except KelpError as error:
             return await _abort(context, error)
 
@@ -94,6 +97,17 @@ class GrpcEndpoint(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no
         except KelpError as error:
             return await _abort(context, error)
         return answer
+
+    @contextlib.contextmanager
+    def _holding(self, size: int) -> Iterator[None]:
+        """Unlike REST's bodies, messages are held whole while they wait: QueueFull where that would be too much."""
+        if self._held and self._held + size > _MOST_HELD:
+            raise QueueFull(f"requests of {self._held >> 20} MiB are waiting already", retry_after_s=1.0)
+        self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
 
     def _check(self, context: Any) -> None:
         given = dict(context.invocation_metadata() or ()).get("authorization")

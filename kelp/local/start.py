@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from kelp.errors import KelpError
 from kelp.local import gpus
 from kelp.local.cards import CardFile
 from kelp.local.labels import Labels
+from kelp.local.log import event
 from kelp.local.pidfiles import PidFiles
 from kelp.local.process import Died, Ports, Process
 from kelp.local.upstream import Broken, Pool, get
@@ -24,7 +26,7 @@ from kelp.weights import fetch, is_cached
 MODULE = "predictors.serving"
 # Models know no CVAT, no database and nobody's tokens.
 _NOT_FOR_MODELS = ("KELP_CVAT_", "KELP_WEBHOOK_", "KELP_API_TOKEN", "KELP_V2_TOKEN", "KELP_DATABASE_URL")
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.01, 0.2
+_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.01, 0.05
 
 ServeArguments = Callable[[CardFile, int], Sequence[str]]
 """(card, descriptor to announce on) → module and arguments of the process that serves it."""
@@ -78,6 +80,7 @@ class Starter:
         name = card.model_name
         try:
             if not is_cached(card, self._cache):
+                event("weights_fetching", model=name)
                 self._progress[name] = "fetching weights"
                 await self._fetch(card)
             self._progress[name] = "loading"
@@ -150,7 +153,7 @@ class Starter:
                 fetch(card, self._cache, progress)
             except Exception as error:  # whatever it is, the one who waits has to learn it
                 failure = error if isinstance(error, KelpError) else KelpError(f"{type(error).__name__}: {error}")
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
                 loop.call_soon_threadsafe(finish, failure)
 
         threading.Thread(target=work, name=f"fetch {card.model_name}", daemon=True).start()

@@ -2,7 +2,7 @@
 answers inference with what it saw. Standard library only, so that it starts at once.
 
 Behaviour: a JSON file beside the card, `{"load_s": seconds, "fail": "text: exit code 3 before it listens"}`; and by
-request header x-delay (seconds), x-crash (1), x-answer-bytes (so many zeros).
+request header x-delay (seconds), x-crash (1), x-answer-bytes (so many zeros), x-cut (1: half of them, then SIGKILL).
 """
 
 from __future__ import annotations
@@ -80,7 +80,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(count))
         self.end_headers()
         piece = bytes(1 << 16)
+        half = count // 2
         while count:
+            if self.headers.get("x-cut") and count <= half:
+                self.wfile.flush()
+                os.kill(os.getpid(), signal.SIGKILL)
             self.wfile.write(piece[: min(count, len(piece))])
             count -= min(count, len(piece))
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.local.conftest import Up, eventually, starter, write_card
+from tests.weights.conftest import FileServer
 
 LIMIT = 33_554_432
 
@@ -21,7 +22,7 @@ LIMIT = 33_554_432
 def up(tmp_path_factory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("up")
     models = folder / "models"
-    for name in ("reef", "unloaded", "asked", "crashing", "counted", "flowing"):
+    for name in ("reef", "unloaded", "asked", "crashing", "counted", "flowing", "cut"):
         write_card(models, name)
     write_card(models, "drowsy", scale={"retention": 0.5})
     write_card(models, "looked-at", title="The reef")
@@ -36,8 +37,16 @@ def up(tmp_path_factory) -> Iterator[Up]:
     (models / "reef.json").rename(models / "versioned.json")
     write_card(models, "reef")
     write_card(models, "cpu", device="cpu")
+    write_card(models, "impatient", {"load_s": 2}, limits={"queue_requests": 2})
+    server = FileServer()
+    server.files["/reef.bin"] = b"reef"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    remote = {"uri": f"{server.url}/reef.bin", "sha256": hashlib.sha256(b"reef").hexdigest()}
+    write_card(models, "remote", weights=remote)
     with starter(folder) as start:
         yield start(KELP_CVAT_PASSWORD="x", KELP_API_TOKEN="y", KELP_WEBHOOK_SECRETS_FILE="/none")
+    server.shutdown()
+    server.server_close()
 
 
 def starts(up: Up, model: str) -> int:
@@ -145,6 +154,29 @@ def test_a_crash_is_told_and_mended(up):
     up.wait_for("model_failed", model="crashing")
     up.wait_for("model_ready", count=2, model="crashing")  # by itself
     assert up.infer("crashing").json()["pid"] != first
+
+
+def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(up):
+    up.infer("cut")
+    with pytest.raises(httpx.RemoteProtocolError):
+        up.infer("cut", x_answer_bytes="2000000", x_cut="1")
+    up.wait_for("answer_cut")
+    eventually(lambda: up.infer("cut").status_code == 200)
+
+
+def test_whoever_leaves_while_a_model_starts_gives_the_place_free(up):
+    for _ in range(4):  # the card lets two wait
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{up.url}/v2/models/impatient/ready", timeout=0.1, trust_env=False)
+    assert up.infer("impatient").status_code == 200
+
+
+def test_weights_are_fetched_once_before_the_start(up):
+    assert up.infer("remote").status_code == 200
+    up.wait_for("weights_fetching", model="remote")
+    up.http.post("/v2/repository/models/remote/unload")
+    assert up.infer("remote").status_code == 200
+    assert len([e for e in list(up.events) if e.get("event") == "weights_fetching"]) == 1
 
 
 def test_bodies_flow_through_without_being_kept(up):

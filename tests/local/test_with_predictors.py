@@ -175,6 +175,20 @@ def test_a_caller_that_leaves_is_seen_by_the_model(up, channel, rpc, protocol):
     eventually(was_seen)
 
 
+def test_a_death_during_a_call_is_told_over_grpc(up, channel, rpc):
+    rpc.wait_ready("reef")
+    call = infer_call(channel).future(request(delay_s=30.0))
+    with pytest.raises(grpc.FutureTimeoutError):
+        call.result(timeout=0.5)
+    (child,) = [p for p in up.children() if any(a.endswith("reef.yaml") for a in p.cmdline())]
+    child.kill()
+    with pytest.raises(grpc.RpcError) as caught:
+        call.result(timeout=30)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "died during this request" in caught.value.details()
+    rpc.wait_ready("reef", timeout_s=60)  # mended
+
+
 def test_a_message_over_the_cards_limit_is_refused(up, rpc):
     with pytest.raises(TooLarge):
         rpc.infer(InferRequest("small", (Tensor.from_bytes("image", [bytes(LIMIT + (1 << 17))]),)))
