@@ -66,9 +66,10 @@ def all_detector_settings() -> dict[str, ModelSetting]:
     return {name: setting for task in sorted(DETECTORS) for name, setting in settings_of(task).items()}
 
 
-def parse_query(query: bytes | str, own_settings: Collection[str] = ()) -> DetectParameters:
+def parse_query(query: bytes | str, own_settings: Collection[str] | None = ()) -> DetectParameters:
     """The parameters in a URL's `query`. `own_settings`: names that some model declares beyond the common table.
 
+    None means that they are not known now: as a 400 would be final, any name is then left for the model to judge.
     InvalidRequest (400) names the parameter: unknown, given twice, missing, or with a value it cannot have.
     """
     text = query.decode("latin-1") if isinstance(query, bytes) else query
@@ -81,7 +82,7 @@ def parse_query(query: bytes | str, own_settings: Collection[str] = ()) -> Detec
     return parse_parameters(pairs, own_settings)
 
 
-def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[str] = ()) -> DetectParameters:
+def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[str] | None = ()) -> DetectParameters:
     """The same for pairs that are decoded already."""
     given: dict[str, Any] = {}
     for name, value in pairs:
@@ -95,7 +96,7 @@ def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[
             continue
         if name in known:
             settings[name] = known[name].parse(value)
-        elif name in own_settings:
+        elif own_settings is None or name in own_settings:
             settings[name] = _scalar(value)
         else:
             there = ", ".join(sorted([*_OWN, *known, *own_settings]))

@@ -21,6 +21,7 @@ from kelp.errors import KelpError, NotFound
 
 REFRESH_SECONDS = 15.0
 FRESH_SECONDS = 60.0
+CARD_SECONDS = 5.0
 # A webhook for an unknown model waits so long for a newer list, and no longer: CVAT has one worker for everybody.
 LOOK_AGAIN_S = 2.0
 
@@ -70,8 +71,8 @@ class Catalog:
         self._refreshing: asyncio.Task[None] | None = None
         self.names: frozenset[str] = frozenset()
         self.known: frozenset[str] = frozenset()
-        self.own_settings: frozenset[str] = frozenset()
-        self._cards: dict[str, ModelCard] = {}
+        self._own_settings: frozenset[str] = frozenset()
+        self._cards: dict[str, tuple[float, ModelCard]] = {}
         self.problem: str | None = "the list of models was not read yet"
 
     async def load(self) -> None:
@@ -82,6 +83,11 @@ class Catalog:
     @property
     def is_fresh(self) -> bool:
         return time.monotonic() - self._refreshed_at < FRESH_SECONDS
+
+    @property
+    def own_settings(self) -> frozenset[str] | None:
+        """Settings that models declare beyond the common table; None while nobody can say which there are."""
+        return self._own_settings if self.is_fresh and self._cards.keys() >= self.names else None
 
     async def run(self) -> None:
         """Refresh for ever."""
@@ -109,9 +115,11 @@ class Catalog:
         raise NotFound(f"no model '{model}'; there are: {there}", code="no_such_model")
 
     async def card(self, model: str) -> ModelCard:
-        """The model's card as it is now. NotFound where there is no such model."""
-        card = ModelCard.of(model, await self._client.metadata(model))
-        self._cards[model] = card
+        """The model's card, a few seconds old at most. NotFound where there is no such model."""
+        read_at, card = self._cards.get(model, (float("-inf"), None))
+        if card is None or time.monotonic() - read_at > CARD_SECONDS:
+            card = ModelCard.of(model, await self._client.metadata(model))
+            self._cards[model] = time.monotonic(), card
         return card
 
     async def _refresh(self) -> None:
@@ -122,11 +130,11 @@ class Catalog:
                 log.event("models_unknown", level=logging.WARNING, error=error)
             self.problem = error.message
             return
-        self._cards = {name: card for name, card in self._cards.items() if name in names}
+        self._cards = {name: known for name, known in self._cards.items() if name in names}
         for name in names - self._cards.keys():
             with contextlib.suppress(KelpError):  # one that cannot tell about itself hides no other
                 await self.card(name)
-        self.own_settings = frozenset(name for card in self._cards.values() for name in card.settings)
+        self._own_settings = frozenset(name for _, card in self._cards.values() for name in card.settings)
         if new := names - self.known:
             rows = [{"name": name, "seen_at": time.time()} for name in sorted(new)]
             await self._database.write(lambda c: insert_many(c, seen_models, rows))
