@@ -9,7 +9,7 @@ import pytest
 from tests.support.cvat import CvatServer, cvat_server
 from tests.support.loop import Found, Loop
 from tests.support.postgres import Postgres, postgres
-from tests.support.predictor import Predictor
+from tests.support.predictor import Predictor, numpy_card
 
 __all__ = ["cvat_server", "postgres"]
 
@@ -18,7 +18,8 @@ Expect = Callable[..., Found]
 
 @pytest.fixture(scope="session")
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
-    with Predictor(tmp_path_factory.mktemp("predictor")) as running:
+    card = numpy_card(settings={"delay_s": 0.0})  # so that a webhook can ask for it
+    with Predictor(tmp_path_factory.mktemp("predictor"), card) as running:
         yield running
 
 

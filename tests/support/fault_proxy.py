@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Literal
 from urllib.parse import urlsplit
 
-Kind = Literal["answer", "hang", "cut_request", "cut_answer", "hold_answer", "replace_answer", "delay"]
+Kind = Literal["answer", "hang", "cut_request", "cut_answer", "hold_answer", "replace_answer", "delay", "late"]
 HEAD_LIMIT = 1 << 18
 
 
@@ -31,12 +31,18 @@ class Fault:
     skip: int = 0
     """So many matching requests pass before."""
     hits: int = 0
+    cut: bool = False
+    released: bool = False
     _happened: threading.Event = field(default_factory=threading.Event)
 
     def wait(self, deadline_s: float = 60.0) -> None:
         """Until it has happened once."""
         if not self._happened.wait(deadline_s):
             raise TimeoutError(f"no {self.method} {self.path.pattern} came within {deadline_s} s")
+
+    def release(self) -> None:
+        """Let a late request go on."""
+        self.released = True
 
     def happened(self) -> None:
         self.hits += 1
@@ -132,6 +138,13 @@ class FaultProxy:
         """Pass the request on `seconds` later."""
         return self._add(Fault("delay", method, re.compile(path), times, seconds=seconds, skip=skip))
 
+    def late(self, cut: bool = False, method: str = "*", path: str = "", skip: int = 0) -> Fault:
+        """Take a request, and pass it on when the fault is released, whatever became of its sender meanwhile.
+
+        `cut`: reset the sender's connection at once.
+        """
+        return self._add(Fault("late", method, re.compile(path), 1, skip=skip, cut=cut))
+
     def clear(self) -> None:
         """Forget the faults that are left; requests that hang go on hanging."""
         with self._lock:
@@ -203,6 +216,8 @@ class FaultProxy:
             # Ends when the client gives up.
             await reader.read(1)
             return False
+        if fault.kind == "late":
+            return await self._pass_late(fault, request, reader, writer)
         if fault.kind == "delay":
             fault.happened()
             await asyncio.sleep(fault.seconds)
@@ -228,6 +243,20 @@ class FaultProxy:
     async def _pass(self, request: _Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._exchange(request, reader, writer.write)
         await writer.drain()
+
+    async def _pass_late(
+        self, fault: Fault, request: _Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        body = await reader.readexactly(request.length)
+        if fault.cut:
+            writer.transport.abort()
+        fault.happened()
+        while not fault.released:
+            await asyncio.sleep(0.01)
+        whole = asyncio.StreamReader()
+        whole.feed_data(body)
+        await self._exchange(request, whole, lambda piece: None if fault.cut else writer.write(piece))
+        return not fault.cut
 
     async def _exchange(self, request: _Request, reader: asyncio.StreamReader, sink: Callable[[bytes], None]) -> None:
         """One request on a connection of its own; the answer goes to `sink` as it comes."""

@@ -168,6 +168,7 @@ class Loop:
             "KELP_PORT": str(port),
             "KELP_PUBLIC_URL": f"http://{self.server.bridge_host}:{port}",
             "KELP_ADOPT_SECONDS": "3",
+            "KELP_RECONCILE_SECONDS": "1",
             "KELP_STEER": json.dumps(wishes),
             **self._database,
             **self._env,
@@ -228,19 +229,22 @@ class Loop:
         run_id: str = answer.json()["runs"][0]
         return run_id
 
-    def wait_run(self, job: Job, state: str = "completed", *, count: int = 1, deadline_s: float = 60.0) -> Any:
+    def wait_run(
+        self, job: Job, state: str = "completed", *, count: int = 1, bridge: BridgeProcess | None = None
+    ) -> Any:
         """The newest run of `job`, once there are `count` of them and all are finished; its state must be `state`."""
+        bridge = bridge or self.bridge
 
         def read() -> Any:
-            runs = self.bridge.runs(job=job.id)
+            runs = bridge.runs(job=job.id)
             return len(runs) >= count and all(run["state"] in FINISHED for run in runs) and runs
 
         try:
-            runs = wait_for(read, deadline_s=deadline_s)
+            runs = wait_for(read)
         except TimeoutError:
-            raise AssertionError(f"{self.bridge.runs(job=job.id)}\n{self.bridge.tail()}") from None
+            raise AssertionError(f"{bridge.runs(job=job.id)}\n{bridge.tail()}") from None
         assert len(runs) == count, runs
-        assert runs[0]["state"] == state, f"{runs[0]}\n{self.bridge.tail()}"
+        assert runs[0]["state"] == state, f"{runs[0]}\n{bridge.tail()}"
         return runs[0]
 
     def annotate(self, job: Job, **parameters: Any) -> Any:
