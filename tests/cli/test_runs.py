@@ -21,7 +21,7 @@ def task(cvat):
 
 def test_a_job_is_annotated_and_followed_to_its_end(kelp, cvat, task):
     job = task.jobs[0]
-    done = kelp("annotate", "reef", "--job", job, "--follow")
+    done = kelp("annotate", "--model", "reef", "--job", job, "--follow")
     assert done.returncode == 0, done.stderr
     (run,) = done.stdout.split()
     assert f"run {run} completed: 2 frames" in done.stderr
@@ -39,7 +39,9 @@ def test_a_job_is_annotated_and_followed_to_its_end(kelp, cvat, task):
 
 
 def test_a_task_is_annotated_job_by_job(kelp, cvat, task):
-    done = kelp("annotate", "reef", "--task", task.id, "--set", "conf_threshold=0.3", "--follow", "-o", "json")
+    done = kelp(
+        "annotate", "--model", "reef", "--task", task.id, "--set", "conf_threshold=0.3", "--follow", "-o", "json"
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert len(told["runs"]) == 2
@@ -50,7 +52,7 @@ def test_a_task_is_annotated_job_by_job(kelp, cvat, task):
 def test_a_run_that_fails_is_an_exit_code_and_can_be_retried(kelp, cvat):
     project = cvat.project([{"name": "Acropora", "type": "polygon"}])  # none of the model's labels
     (job,) = cvat.task(project, [picture()]).jobs
-    done = kelp("annotate", "reef", "--job", job, "--follow")
+    done = kelp("annotate", "--model", "reef", "--job", job, "--follow")
     assert done.returncode == 1
     (run,) = done.stdout.split()
     assert f"run {run} failed" in done.stderr
@@ -65,7 +67,7 @@ def test_what_cannot_be_done_to_a_run_is_said(kelp):
         done = kelp("runs", command, "0" * 32)
         assert done.returncode == 1
         assert len(done.stderr.strip().splitlines()) == 1
-    assert kelp("annotate", "nothing", "--job", 1).returncode == 1
+    assert kelp("annotate", "--model", "nothing", "--job", 1).returncode == 1
 
 
 def test_a_bridge_that_dies_is_started_again(kelp, platform):

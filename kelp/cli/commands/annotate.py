@@ -1,4 +1,4 @@
-"""`kelp annotate MODEL --job|--task|--project ID`."""
+"""`kelp annotate --model NAME --job|--task|--project ID`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command()
 def annotate(
-    model: Annotated[str, typer.Argument(help="the model's name")],
+    model: Annotated[str, typer.Option(help="the model's name")],
     job: Annotated[int | None, typer.Option(min=1, help="annotate this job")] = None,
     task: Annotated[int | None, typer.Option(min=1, help="annotate every job of this task")] = None,
     project: Annotated[int | None, typer.Option(min=1, help="annotate every job of this project")] = None,
