@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -64,19 +65,24 @@ def run_kelp(*arguments: object, **environment: str) -> Done:
 def platform(tmp_path_factory, cvat_server) -> Iterator[Up]:  # noqa: F811
     folder: Path = tmp_path_factory.mktemp("platform")
     write_card(folder / "models", "reef", title="The reef")
+    write_card(folder / "models", "slow", settings={"delay_s": 2.0})
     write_card(folder / "models", "painter", title="Paints", task="inpaint", labels=[])
+    with socket.socket() as probe:  # the same after a restart of the bridge, so not "any"
+        probe.bind(("127.0.0.1", 0))
+        bridge_port = probe.getsockname()[1]
     with starter(folder) as start:
         up = start(
             [sys.executable, "-m", "kelp.cli", "up"],
             **NUMPY_RUNTIME,
-            KELP_PORT="0",
+            KELP_PORT=str(bridge_port),
             KELP_METRICS_PORT="0",
             KELP_DATABASE_URL=f"sqlite:///{folder / 'bridge.db'}",
             KELP_CVAT_URL=cvat_server.url,
             KELP_CVAT_USER=cvat_server.user,
             KELP_CVAT_PASSWORD=cvat_server.password,
         )
-        up.bridge_url = f"http://127.0.0.1:{up.wait_for('listening', listener='main')['port']}"
+        up.wait_for("listening", listener="main")
+        up.bridge_url = f"http://127.0.0.1:{bridge_port}"
         yield up
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from tests.cli.conftest import run_process
 from tests.support.cvat import picture
 
 LABELS = tuple({"name": name, "type": "polygon"} for name in ("red", "green", "blue"))
@@ -70,11 +72,17 @@ def test_what_cannot_be_done_to_a_run_is_said(kelp):
     assert kelp("annotate", "--model", "nothing", "--job", 1).returncode == 1
 
 
-def test_a_bridge_that_dies_is_started_again(kelp, platform):
+def test_a_run_is_followed_over_the_death_of_the_bridge(kelp, platform, cvat, task):
     (bridge,) = [child for child in platform.children() if "bridge" in child.cmdline()]
-    before = len([e for e in platform.events if e.get("event") == "bridge_started"])
-    bridge.kill()
-    platform.wait_for("bridge_started", count=before + 1)
-    port = platform.wait_for("listening", count=before + 1, listener="main")["port"]
-    platform.bridge_url = f"http://127.0.0.1:{port}"
-    assert kelp("runs", KELP_BRIDGE_URL=platform.bridge_url).returncode == 0
+    starts = len([e for e in list(platform.events) if e.get("event") == "bridge_started"])
+    (run,) = kelp("annotate", "--model", "slow", "--job", task.jobs[0]).stdout.split()
+    with ThreadPoolExecutor(1) as people:
+        environment = {"KELP_BRIDGE_URL": platform.bridge_url}
+        follows = people.submit(run_process, "runs", "follow", run, **environment)
+        platform.wait_for("model_ready", model="slow")
+        bridge.kill()
+        platform.wait_for("bridge_started", count=starts + 1)  # by kelp up
+        done = follows.result()
+    assert done.returncode == 0, done.stderr
+    assert "completed: 2 frames" in done.stderr
+    assert len(cvat.shapes(task.jobs[0])) > 0
