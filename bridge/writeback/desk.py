@@ -74,32 +74,35 @@ class Desk:
         self._grace_s = grace_s
         self._chunks: dict[int, Chunk] = {}
         self._held = Held()
-        # Whether something of ours may be in the job that this run did not see itself put there.
-        self._must_compare = False
+        # Whether the job may hold something of ours that this run did not see itself put there.
+        self._must_compare = self._must_settle = False
         self.tally = Tally()
 
     async def open(self, annotations: Mapping[str, Any] | None = None) -> None:
         """Take up where an earlier try stopped. `annotations`: CVAT's, if they were read just now."""
         chunks = await self._database.read(partial(progress.load_chunks, run_id=self._claim.run_id))
         self._chunks = {chunk.number: chunk for chunk in chunks}
-        await self._look(annotations)
-        for chunk in chunks:
-            if chunk.ids is None:
-                await self._resolve(chunk)
+        self._must_settle = any(chunk.sendings > 1 for chunk in chunks)
+        doubtful = [chunk for chunk in chunks if chunk.ids is None]
+        for chunk in doubtful:
+            await self._resolve(chunk)
+        if not doubtful:
+            await self._look(annotations)
 
     async def write(self, frames: Sequence[int], sheets: Sequence[Sheet] | None = None) -> None:
         """Create what is missing of `frames`. `sheets`: all of their shapes, where the caller has them at hand."""
         for part in [frames] if sheets is not None else _slices(frames):
             mine = await self._load(part) if sheets is None else sheets
-            if self._must_compare:
+            answered = self._answered()
+            missing = [sheet for sheet in mine if sheet.key not in answered]
+            if missing and self._must_compare:
                 await self._bring(part, mine, delete=False)
             else:
-                answered = self._answered()
-                await self._create([sheet for sheet in mine if sheet.key not in answered])
+                await self._create(missing)
 
     async def settle(self, frames: Sequence[int]) -> None:
         """Read again, then take away what is ours and not wanted any more on `frames` (those that were answered)."""
-        if not self._must_compare:
+        if not self._must_settle:
             return
         await self._look(None)
         for part in _slices(frames):
@@ -110,6 +113,7 @@ class Desk:
         self._held = Held(lines=by_place(lines), foreign=foreign)
         created = {id_ for chunk in self._chunks.values() for id_ in chunk.ids or ()}
         earlier = any(line.id not in created for line in lines)
+        self._must_settle |= earlier
         self._must_compare |= earlier or any(self._copies().values())
         if not self._must_compare:
             return
@@ -196,16 +200,19 @@ class Desk:
         try:
             answer = await self._cvat.create(self._book.job_id, creation(in_order))
         except InDoubt as error:
-            event("chunk_in_doubt", level=logging.WARNING, run=self._claim.run_id, chunk=chunk.number, error=error)
-            lines = None
+            doubt = error
         else:
             boundary("chunk_answered", run=self._claim.run_id, chunk=chunk.number)
             places = [(sheet.is_tag, sheet.key[0]) for sheet in in_order]
             lines = await asyncio.to_thread(lines_of, answer, places, self._defaults)
-        if lines is None:  # no answer, or none to what was asked: believe what is there
-            await self._resolve(chunk)
-        else:
-            await self._close(chunk, [sheet.key for sheet in in_order], lines)
+            if lines is not None:
+                await self._close(chunk, [sheet.key for sheet in in_order], lines)
+                return
+            doubt = InDoubt("CVAT's answer does not fit what was sent")
+        event("chunk_in_doubt", level=logging.WARNING, run=self._claim.run_id, chunk=chunk.number, error=doubt)
+        if chunk.sendings > 1:  # sent again already: from here on the step's own pauses and patience count
+            raise doubt
+        await self._resolve(chunk)  # believe what is there
 
     async def _close(self, chunk: Chunk, keys: Sequence[Key], lines: Sequence[Line]) -> None:
         closed = Chunk(chunk.number, list(keys), [line.id for line in lines], chunk.sent_at, chunk.sendings)
@@ -221,7 +228,6 @@ class Desk:
 
     async def _resolve(self, chunk: Chunk) -> None:
         """Find out what of a chunk without an answer is there, and send the rest."""
-        self._must_compare = True
         patience_s = self._grace_s * (1 + len(chunk.keys) / SLOW_ROWS_A_SECOND)
         await asyncio.sleep(max(0.0, chunk.sent_at + patience_s - time.time()))
         await self._look(None)
@@ -238,13 +244,16 @@ class Desk:
                 if (key := mine[number].key) in doubtful:
                     keys.append(key)
                     lines.append(line_of(there[id_], is_tag, key[0]))
-        rest = [sheet for sheet in sheets if sheet.key in doubtful.difference(keys)]
+        doubtful.difference_update(keys)
+        rest = [sheet for sheet in sheets if sheet.key in doubtful]
         event("chunk_compared", run=self._claim.run_id, chunk=chunk.number, there=len(keys), missing=len(rest))
         if keys or not rest:
             await self._close(chunk, keys, lines)
             await self._create(rest)
             return
         await self._go_on()
+        # Both sendings may arrive in the end.
+        self._must_settle = True
         again = Chunk(chunk.number, chunk.keys, None, time.time(), chunk.sendings + 1)
         await self._database.write(partial(progress.reopen_chunk, claim=self._claim, chunk=again))
         self._chunks[chunk.number] = again
