@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,7 @@ from predictors.yolo.cpus import _quota, network_threads
 from predictors.yolo.errors import WeightsError
 from predictors.yolo.facts import Facts, labels_for, names_of, size_of
 from predictors.yolo.onnx_engine import OnnxEngine
-from tests.yolo.models import EVERYTHING, REEF, ROOT, ask, card, load
+from tests.yolo.models import EVERYTHING, REEF, ask, card, load
 
 ONNX = REEF / "pth-yolo-coralsegv4.onnx"
 BOTH = [ONNX, ONNX.with_suffix(".pt")]
@@ -198,33 +196,6 @@ def test_a_containers_share_of_processors(tmp_path: Path) -> None:
     assert _quota(tmp_path) == 0.5
     (tmp_path / "cpu.max").write_text("max 100000\n")
     assert _quota(tmp_path) is None
-
-
-# Stands in for an environment in which they are not installed.
-BLOCKED = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "torchvision", "ultralytics", "onnx", "kserve", "pandas", "matplotlib"}:
-            raise ModuleNotFoundError(f"{name} is not installed here", name=name)
-
-sys.meta_path.insert(0, Blocked())
-"""
-
-
-def test_an_onnx_file_needs_neither_torch_nor_ultralytics() -> None:
-    script = f"""{BLOCKED}
-from pathlib import Path
-import numpy as np
-from tests.yolo.models import ask, load
-model = load(Path({str(ONNX)!r}))
-print(len(model.labels), len(ask(model, [np.full((500, 400, 3), 128, np.uint8)], conf=0.001)))
-"""
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    labels, found = done.stdout.split()
-    assert (labels, int(found) > 0) == ("16", True)
 
 
 def test_half_precision_files_are_fed_what_they_take(tmp_path: Path) -> None:
