@@ -11,7 +11,7 @@ from typing import Any
 from bridge.cvat.client import Cvat
 from bridge.cvat.errors import CvatGone, CvatRefused
 from bridge.cvat.objects import Attribute, Job, Label
-from bridge.runs.endings import RunEnds
+from bridge.runs.endings import RunEnds, reason_of
 from bridge.store.progress import Reading
 
 # A task's data may be under way when its jobs are announced.
@@ -120,6 +120,13 @@ def reading_of(work: Work, annotations: dict[str, Any]) -> Reading:
         shapes=frozenset(shape["id"] for shape in annotations["shapes"]),
         tags=frozenset(tag["id"] for tag in annotations["tags"]),
     )
+
+
+def why_failed(error: BaseException, job_id: int) -> str:
+    """What ended a run on `job_id`, for people."""
+    if isinstance(error, CvatGone):
+        return f"job {job_id} is not in CVAT (any more): {error.message}"
+    return why_refused(error, f"job {job_id}") if isinstance(error, CvatRefused) else reason_of(error)
 
 
 def why_refused(error: CvatRefused, what: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from dbos import DBOS, SetWorkflowID
 
 from bridge import log, metrics
+from bridge.detect.reading import why_failed
 from bridge.detect.run import Detection
 from bridge.log import boundary
 from bridge.runs.endings import RunEnds, is_passing, reason_of
@@ -58,7 +59,9 @@ async def detect_run(run_id: str, epoch: int) -> str:
         detection = Detection(services, live, claim, row)
         ended: list[str | None] | None = None
         for name, step in (("read", detection.read), ("annotate", detection.annotate), ("settle", detection.settle)):
-            ended = await DBOS.run_step_async({"name": name}, _try_step, services, detection, claim, name, step)
+            ended = await DBOS.run_step_async(
+                {"name": name}, _try_step, services, detection, claim, row.job_id, name, step
+            )
             boundary("step_done", run=run_id, step=name)
             if ended is not None:
                 break
@@ -77,7 +80,7 @@ async def detect_run(run_id: str, epoch: int) -> str:
 
 
 async def _try_step(
-    services: Services, detection: Detection, claim: Claim, name: str, step: Callable[[], Awaitable[None]]
+    services: Services, detection: Detection, claim: Claim, job_id: int, name: str, step: Callable[[], Awaitable[None]]
 ) -> list[str | None] | None:
     """Run `step`, again and again while somebody does not answer. None: done; [state, reason]: the run ends here."""
     patience = services.patience
@@ -93,7 +96,7 @@ async def _try_step(
             if not is_passing(error):
                 level = logging.WARNING if isinstance(error, KelpError) else logging.ERROR
                 log.event("step_failed", level=level, run=claim.run_id, step=name, error=error)
-                return ["failed", reason_of(error)]
+                return ["failed", why_failed(error, job_id)]
             if time.monotonic() + pause > deadline:
                 return ["failed", f"{reason_of(error)}; tried for {patience.tries_s:.0f} s"]
             log.event("step_repeated", level=logging.WARNING, run=claim.run_id, step=name, error=error)
