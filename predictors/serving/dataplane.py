@@ -19,7 +19,7 @@ from predictors.serving.answers import Answerer
 from predictors.serving.batcher import Batcher
 from predictors.serving.budget import PixelBudget
 from predictors.serving.call import Call, Work
-from predictors.serving.engine import Engine, processors
+from predictors.serving.engine import Engine, processors, warm_up
 from predictors.serving.intake import Intake
 from predictors.serving.lifecycle import Lifecycle
 from predictors.serving.metrics import PredictorMetrics
@@ -118,14 +118,15 @@ class DataPlane:
         parse: Callable[[], InferRequest],
         render: Callable[[InferResponse, InferRequest], T],
         *,
-        timeout_s: float | None,
+        started: float,
+        timeout_s: float | None = None,
         fields: dict[str, Any],
     ) -> T:
         """The rendered answer.
 
-        `parse` and `render` run in worker threads; `fields` gets what the log should say. `timeout_s`: what is left of
-        the caller's own deadline. Raises KelpError with the status to answer, and whatever cancels the waiting task;
-        the request is dropped then.
+        `parse` and `render` run in worker threads; `fields` gets what the log should say. `started`: when the request
+        began to arrive, by `time.monotonic`; `timeout_s`: what the caller itself allows from then on. Raises KelpError
+        with the status to answer, and whatever cancels the waiting task; the request is dropped then.
         """
         self.lifecycle.check()
         loaded = self._loaded
@@ -135,14 +136,14 @@ class DataPlane:
         allowed_s = self.admission.timeout_s(timeout_s)
         queue_s = self.admission.limits.queue_seconds
         call = _Inference(place, loaded.answerer, render, lambda outcome: _hand_over(loop, future, outcome))
-        timers = [
-            loop.call_later(allowed_s, _expire, call, allowed_s),
-            loop.call_later(queue_s, _expire_in_queue, call, queue_s),
-        ]
+        timers: list[asyncio.TimerHandle] = []
 
-        def shorten(of_caller_s: float) -> None:
-            left_s = of_caller_s - (time.monotonic() - call.started)
-            timers.append(loop.call_later(max(0.0, left_s), _expire, call, of_caller_s))
+        def expire_after(seconds: float, expire: Callable[[Call, float], None] = _expire) -> None:
+            left_s = seconds - (time.monotonic() - started)
+            timers.append(loop.call_later(max(0.0, left_s), expire, call, seconds))
+
+        expire_after(allowed_s)
+        expire_after(queue_s, _expire_in_queue)
 
         def read() -> Plan:
             request = parse()
@@ -150,7 +151,7 @@ class DataPlane:
             call.plan = plan = loaded.planner.plan(request)
             fields.update(images=len(plan.images), id=request.id or None)
             if plan.timeout_s is not None and plan.timeout_s < allowed_s:
-                loop.call_soon_threadsafe(shorten, plan.timeout_s)
+                loop.call_soon_threadsafe(expire_after, plan.timeout_s)
             return plan
 
         self._open.add(call)
@@ -221,13 +222,6 @@ class _Inference(Call, Generic[T]):
         self.add_phase("postprocess", built - started)
         self.add_phase("encode", time.monotonic() - built)
         return answer
-
-
-def warm_up(model: Model) -> None:
-    """One prediction of the model's own warm-up items, all the way through."""
-    items = list(model.warm_up_items())
-    if items:
-        model.postprocess(model.predict(model.preprocess(items)), items)
 
 
 def _fail(call: Call, error: BaseException) -> None:

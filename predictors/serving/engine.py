@@ -25,6 +25,8 @@ from predictors.serving.metrics import PredictorMetrics
 
 log = logging.getLogger("kelp.engine")
 RETRY_AFTER_MEMORY_S = 10.0
+STRIKES = 3
+"""Single images in a row that the model breaks on, before it has to prove itself on its own warm-up items."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class Engine:
         # Raw answers may hold device memory: the model waits rather than run ahead of their reading.
         self._unread = threading.BoundedSemaphore(answer_threads() + 1)
         self._threads: list[threading.Thread] = []
+        self._strikes = 0
         self._failed_for_good: Callable[[BaseException], None] = lambda error: None
 
     def start(self, load: Callable[[], Model], failed: Callable[[BaseException], None]) -> None:
@@ -128,6 +131,7 @@ class Engine:
             error = raised.with_traceback(None) if self._model.is_out_of_memory(raised) else raised
         self._observe("predict", started, works)
         if error is None:
+            self._strikes = 0
             self._batcher.done()
             self._answers.submit(self._read, raw, works)
             return
@@ -135,6 +139,19 @@ class Engine:
         prepared.batch = None
         self._failed(works, error, "predict")
         self._batcher.done()
+        if len(works) == 1 and not isinstance(error, InvalidRequest) and not self._model.is_out_of_memory(error):
+            self._strike()
+
+    def _strike(self) -> None:
+        """An image that breaks the model is one thing; a model, or a device, that is broken is another.
+
+        What fails on the model's own items too will not mend itself: the error ends the process, and a fresh one takes
+        over.
+        """
+        self._strikes += 1
+        if self._strikes >= STRIKES:
+            self._strikes = 0
+            warm_up(self._model)
 
     def _read(self, raw: Any, works: list[Work]) -> None:
         started = time.monotonic()
@@ -182,6 +199,13 @@ class Engine:
         self._metrics.phase(phase, seconds)
         for call in {work.call for work in works}:
             call.add_phase(phase, seconds)
+
+
+def warm_up(model: Model) -> None:
+    """One prediction of the model's own warm-up items, all the way through."""
+    items = list(model.warm_up_items())
+    if items:
+        model.postprocess(model.predict(model.preprocess(items)), items)
 
 
 def answer_threads() -> int:

@@ -23,7 +23,11 @@ from predictors.serving.rest import request_id_of
 log = logging.getLogger("kelp.serving")
 Context = Any
 """grpc.aio's ServicerContext"""
+Call = Callable[[bytes, Context], Awaitable[bytes]]
 REQUEST_ID = "x-request-id"
+HEALTH_SERVICE = "grpc.health.v1.Health"
+"""What Kubernetes asks a container that only speaks gRPC. Source: gRPC's health checking protocol."""
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 
 
 class GrpcEdge:
@@ -43,18 +47,21 @@ class GrpcEdge:
                 ("grpc.so_reuseport", 0),  # a port that is taken is an error
             )
         )
-        calls: dict[str, Callable[[bytes, Context], Awaitable[bytes]]] = {
-            name: self._answered(name, answer) for name, answer in self._answers().items()
-        }
+        calls = {name: self._answered(name, answer) for name, answer in self._answers().items()}
         calls["ModelInfer"] = self._infer
+        services: dict[str, dict[str, Call]] = {SERVICE: calls, HEALTH_SERVICE: {"Check": self._health}}
         server.add_generic_rpc_handlers(
-            (
+            tuple(
                 grpc.method_handlers_generic_handler(
-                    SERVICE, {name: grpc.unary_unary_rpc_method_handler(call) for name, call in calls.items()}
-                ),
+                    service, {name: grpc.unary_unary_rpc_method_handler(call) for name, call in of_service.items()}
+                )
+                for service, of_service in services.items()
             )
         )
         return server
+
+    async def _health(self, _: bytes, context: Context) -> bytes:
+        return SERVING if self._plane.lifecycle.ready else NOT_SERVING
 
     def _answers(self) -> dict[str, Callable[[Any], dict[str, Any]]]:
         """Each call but inference: its request message → the fields of its response."""
@@ -84,9 +91,7 @@ class GrpcEdge:
         self._repository.unload(name)
         return {"model_name": name, "isUnloaded": True}
 
-    def _answered(
-        self, name: str, answer: Callable[[Any], dict[str, Any]]
-    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    def _answered(self, name: str, answer: Callable[[Any], dict[str, Any]]) -> Call:
         request_class, response_class = METHODS[name]
 
         async def call(raw: bytes, context: Context) -> bytes:
@@ -111,6 +116,7 @@ class GrpcEdge:
                     place,
                     lambda: decode_request(raw),
                     encode_response,
+                    started=started,
                     timeout_s=context.time_remaining(),
                     fields=fields,
                 )

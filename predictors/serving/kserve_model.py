@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,11 @@ class KelpModel(kserve.Model):  # type: ignore[misc]
             place = self._plane.admission.enter()
             try:
                 return await self._plane.infer(
-                    place, lambda: _request_of(payload, self.name), _Response, timeout_s=None, fields={}
+                    place,
+                    lambda: _request_of(payload, self.name),
+                    _Response,
+                    started=time.monotonic(),
+                    fields={},
                 )
             finally:
                 place.leave()

@@ -129,12 +129,12 @@ class _Process:
         admission = self._plane.admission
         if self._code == 0:
             self._plane.lifecycle.stop()
-        if admission.open:
-            log.info("draining", extra={"open": admission.open})
-        grace_s = self._options.grace_s
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._card.limits.request_seconds if grace_s is None else grace_s):
-                await admission.idle()
+            if admission.open:
+                log.info("draining", extra={"open": admission.open})
+            grace_s = self._options.grace_s
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._card.limits.request_seconds if grace_s is None else grace_s):
+                    await admission.idle()
         self._plane.give_up()
 
 

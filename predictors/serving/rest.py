@@ -82,7 +82,7 @@ class RestEdge:
                     place,
                     lambda: decode_request(body, header_length, model_name=target.model, model_version=target.version),
                     encode_response,
-                    timeout_s=limits.request_seconds - (time.monotonic() - started),
+                    started=started,
                     fields=fields,
                 )
             except asyncio.CancelledError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ import pytest
 import yaml
 
 from kelp.codec.grpc_pool import METHODS, path_of
-from tests.serving.wire import body, error_of, picture, png
+from tests.serving.wire import body, error_of, faulty, picture, png
 from tests.support.predictor import NUMPY_RUNTIME, ROOT, Predictor, numpy_card, wait_for
 
 GOOD = png(picture())
@@ -36,6 +37,12 @@ def grpc_call(predictor, method, **fields):
     return response_class.FromString(raw)
 
 
+def kubernetes_probe(predictor) -> bytes:
+    """What a gRPC probe gets: 1 is SERVING, 2 is NOT_SERVING."""
+    with grpc.insecure_channel(predictor.grpc) as channel:
+        return channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=20)
+
+
 def test_while_it_loads(tmp_path):
     with Predictor(tmp_path, env={"KELP_NUMPY_LOAD_S": "1.5"}, ready=False) as starting:
         assert starting.get("/v2/health/live").status_code == 200
@@ -49,12 +56,14 @@ def test_while_it_loads(tmp_path):
         assert (refused.status_code, error_of(refused.text)["code"]) == (503, "not_ready")
         assert int(refused.headers["retry-after"]) >= 1
         assert grpc_call(starting, "ServerLive").live is True
+        assert kubernetes_probe(starting) == b"\x08\x02"
         assert grpc_call(starting, "ServerReady").ready is False
         assert grpc_call(starting, "ModelReady", name=starting.name).ready is False
         assert not grpc_call(starting, "RepositoryIndex", ready=True).models
         wait_for(lambda: starting.get("/v2/health/ready").status_code == 200)
         assert post(starting).status_code == 200
         assert grpc_call(starting, "ServerReady").ready is True
+        assert kubernetes_probe(starting) == b"\x08\x01"
 
 
 def test_it_can_be_stopped_while_it_loads(tmp_path):
@@ -102,6 +111,24 @@ def test_a_taken_port_is_named(tmp_path, argument):
         assert failed.process.wait(20) == 3
     (error,) = [line["error"] for line in failed.log() if line["message"] == "cannot serve"]
     assert port in error
+
+
+def test_a_model_that_is_broken_for_good_ends_the_process(tmp_path):
+    predictor = Predictor(tmp_path)
+    breaking = httpx.post(predictor.infer_url, json=body(png(faulty("device"))))
+    assert (breaking.status_code, error_of(breaking.text)["code"]) == (500, "internal")
+    assert post(predictor).status_code == 500
+    with contextlib.suppress(httpx.TransportError):
+        assert post(predictor).status_code in (500, 503)
+    assert predictor.process.wait(20) == 3
+    assert any("device-side assert" in line.get("error", "") for line in predictor.log())
+
+
+def test_images_that_break_the_model_do_not_end_the_process(tmp_path):
+    with Predictor(tmp_path) as predictor:
+        for _ in range(7):
+            assert httpx.post(predictor.infer_url, json=body(png(faulty("predict")))).status_code == 500
+        assert post(predictor).status_code == 200
 
 
 def test_wrong_usage_is_two(tmp_path):

@@ -37,6 +37,7 @@ FAULTS: dict[str, tuple[int, int, int]] = {
     "predict": (255, 0, 2),  # predict raises
     "postprocess": (255, 0, 3),  # postprocess raises
     "memory": (255, 0, 4),  # too large for the device, even alone
+    "device": (255, 0, 5),  # breaks the device: from then on every prediction fails
 }
 
 
@@ -49,7 +50,7 @@ class NumpyModel(Model):
         super().__init__(card, files)
         self._delay_s = float(os.environ.get("KELP_NUMPY_DELAY_S", "0"))
         self._oom_above = int(os.environ.get("KELP_NUMPY_OOM_ABOVE", "0"))
-        self.freed = 0
+        self._broken = False
         self._thread: int | None = None
 
     def load(self) -> None:
@@ -62,6 +63,10 @@ class NumpyModel(Model):
     def labels(self) -> tuple[str, ...]:
         return tuple(self.card.label_names()) or ("red", "green", "blue")
 
+    def warm_up_items(self) -> Sequence[Item]:
+        settings = {"conf_threshold": 0.25, "max_detections": 1, "delay_s": 0.0}
+        return (Item(np.full((8, 8, 3), 200, np.uint8), settings, frozenset()),)
+
     def preprocess(self, items: Sequence[Item]) -> Any:
         for item in items:
             if _fault(item.image) == "refused":
@@ -72,6 +77,9 @@ class NumpyModel(Model):
         if threading.get_ident() != self._thread:
             raise RuntimeError("predict runs in another thread than load")
         faults = {fault for _, fault, _ in batch}
+        self._broken = self._broken or "device" in faults
+        if self._broken:
+            raise RuntimeError("device-side assert triggered (pretended)")
         if "memory" in faults or (self._oom_above and len(batch) > self._oom_above):
             raise _out_of_memory()
         if "predict" in faults:
@@ -87,9 +95,6 @@ class NumpyModel(Model):
         masks = self.card.task == "segment"
         return [_found(cells, item, masks) for (cells, _), item in zip(raw, items, strict=True)]
 
-    def free_cached_memory(self) -> None:
-        self.freed += 1
-
 
 class NumpyInpainter(NumpyModel):
     """Paints what is to be removed black."""
@@ -100,9 +105,8 @@ class NumpyInpainter(NumpyModel):
             image = item.image.copy()
             if "mask" in item.extras:
                 image[item.extras["mask"] != 0] = 0
-            else:
-                for x, y in item.extras["grid_points"]:
-                    image[int(y), int(x)] = 0
+            for x, y in item.extras.get("grid_points", ()):
+                image[int(y), int(x)] = 0
             painted.append(image)
         return painted
 

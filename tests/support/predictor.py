@@ -58,14 +58,20 @@ class Predictor:
             wait_for(lambda: ports_file.exists() or self.process.poll() is not None, 60)
             if ports_file.exists():
                 self.ports = json.loads(ports_file.read_text())
-                if ready:
-                    wait_for(
-                        lambda: self.get("/v2/health/ready").status_code == 200 or self.process.poll() is not None, 60
-                    )
-                    assert self.process.poll() is None, self.log_text()
+            if ready:
+                wait_for(self._ready_or_ended, 60)
+                assert self.process.poll() is None, self.log_text()
         except BaseException:
             self.kill()
             raise
+
+    def _ready_or_ended(self) -> bool:
+        if self.process.poll() is not None:
+            return True
+        try:
+            return self.get("/v2/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
 
     @property
     def name(self) -> str:
