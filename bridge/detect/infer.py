@@ -25,6 +25,7 @@ from kelp.errors import (
 # An image that is too large for the device, or that the model fails on, is tried alone so often.
 TRIES_ALONE = 3
 PAUSE_ALONE_S = 1.0
+LONGEST_PAUSE_ALONE_S = 2.0
 _THE_CALLERS = {"unknown_parameter", "invalid_parameter", "missing_parameter"}
 
 
@@ -109,7 +110,7 @@ class Question:
                     raise
                 if not left:
                     return SetAside(frame.number, error.message)
-                await asyncio.sleep(error.retry_after_s or self.pause_s)
+                await asyncio.sleep(min(error.retry_after_s or self.pause_s, LONGEST_PAUSE_ALONE_S))
         raise AssertionError("unreachable")
 
     async def _once(self, frames: Sequence[Frame]) -> Answered:

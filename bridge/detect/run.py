@@ -64,6 +64,7 @@ class Detection:
             await self._start_anew()
         if self._cause == "created":
             await wait_for_data(self._services.cvat, self._job_id, self._wait)
+            self._live.waiting = False
         self.wake()
         work, card = await asyncio.gather(read_job(self._services.cvat, self._job_id), self._model())
         self._refuse_without_labels(work, card)
@@ -75,8 +76,8 @@ class Detection:
                 raise RunEnds("skipped", f"job {self._job_id} holds {held} shapes already (existing=skip)")
             known = reading_of(work, annotations)
         reading = Reading(work.to_json(), known.shapes, known.tags)
-        await self._write(progress.save_reading, reading=reading, frames_total=len(work.frames))
-        await self._write(runs.save_details, details=self._record(work, card))
+        record = self._record(work, card)
+        await self._write(progress.save_reading, reading=reading, frames_total=len(work.frames), details=record)
         boundary("job_read", run=self._claim.run_id)
 
     async def annotate(self) -> None:
@@ -101,7 +102,7 @@ class Detection:
             "shapes_kept": tally.kept, "shapes_deleted": tally.deleted, "shapes_touched": tally.touched,
             "shapes_covered": tally.covered,
         }  # fmt: skip
-        await self._write(runs.save_details, details={name: n for name, n in counted.items() if n})
+        await self._note({name: n for name, n in counted.items() if n})
 
     async def verdict(self) -> tuple[str, str | None]:
         """How the run ends, now that everything is written."""
@@ -159,7 +160,9 @@ class Detection:
             raise RunEnds(
                 "failed", f"{card.name} did not start within {card.start_timeout_s:.0f} s: {error.message}"
             ) from None
-        await self._write(runs.mark_active, state="running", message=None)
+        if self._live.waiting:
+            self._live.waiting = False
+            await self._write(runs.mark_active, state="running", message=None)
 
     async def _model(self) -> ModelCard:
         if self._card is None:
@@ -205,7 +208,7 @@ class Detection:
                     await self._flush(desk, waiting)
                     since = time.monotonic()
         await self._flush(desk, waiting)
-        await self._write(runs.save_details, details=findings.to_json())
+        await self._note(findings.to_json())
 
     async def _flush(self, desk: Desk, waiting: list[tuple[int, list[Sheet]]]) -> None:
         if waiting:
@@ -278,10 +281,16 @@ class Detection:
 
     async def _wait(self, message: str) -> None:
         await self.go_on()
+        self._live.waiting = True
+        self._services.news.set()
         await self._write(runs.mark_active, state="waiting", message=message)
 
     async def _write(self, change: Any, **values: Any) -> Any:
         return await self._services.database.write(partial(change, claim=self._claim, **values))
+
+    async def _note(self, details: dict[str, Any]) -> None:
+        if details:
+            await self._write(runs.save_details, details=details)
 
     async def _finished(self) -> list[tuple[int, int, str | None]]:
         return await self._services.database.read(partial(progress.finished_frames, run_id=self._claim.run_id))

@@ -102,7 +102,7 @@ class DetectWebhook:
             task_id=event.task_id,
             job_id=event.object_id,
             model=parameters.model,
-            parameters=parameters.canonical(),
+            parameters=parameters.canonical,
             event=event.name,
             cause=cause,
             caused_by=event.sender,

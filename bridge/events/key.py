@@ -19,14 +19,14 @@ def delivery_key(instance: str, path: str, event: Event, parameters: DetectParam
     """
     parts = [
         instance, event.organization, event.name, event.object_id, event.old, event.new, event.updated_date, path,
-        parameters.canonical(),
+        parameters.canonical,
     ]  # fmt: skip
     return _digest(parts)
 
 
 def manual_key(instance: str, job_id: int, updated_date: str, parameters: DetectParameters, again: str = "") -> str:
     """The same for a run started by hand: asking twice for an unchanged job is one run; `again` makes another."""
-    return _digest([instance, "manual", job_id, updated_date, parameters.canonical(), again])
+    return _digest([instance, "manual", job_id, updated_date, parameters.canonical, again])
 
 
 def _digest(parts: Sequence[object]) -> str:

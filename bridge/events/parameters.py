@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, get_args
 from urllib.parse import parse_qsl
 
@@ -18,7 +19,7 @@ _OWN = ("model_name", "on", "label_map", "labels", "existing")
 MAX_QUERY = 8192
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DetectParameters:
     """What a detection is asked to do.
 
@@ -57,7 +58,9 @@ class DetectParameters:
             settings=data["settings"],
         )
 
+    @cached_property
     def canonical(self) -> str:
+        """The normal form as text."""
         return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 

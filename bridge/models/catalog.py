@@ -136,7 +136,7 @@ class Catalog:
                 await self.card(name)
         self._own_settings = frozenset(name for _, card in self._cards.values() for name in card.settings)
         if new := names - self.known:
-            rows = [{"name": name, "seen_at": time.time()} for name in sorted(new)]
+            rows = [(name, time.time()) for name in sorted(new)]
             await self._database.write(lambda c: insert_many(c, seen_models, rows))
         self.names = names
         self.known |= names

@@ -103,7 +103,7 @@ def _run(services: Services, request: Request, job: Job, parameters: DetectParam
         task_id=job.task_id,
         job_id=job.id,
         model=parameters.model,
-        parameters=parameters.canonical(),
+        parameters=parameters.canonical,
         event="manual",
         cause="manual",
         caused_by=request.caused_by,

@@ -25,8 +25,8 @@ NAME = "kelp-bridge"
 COUNT_SECONDS = 5.0
 
 
-async def start(services: Services, news: asyncio.Event) -> Engine:
-    """Everything that works on runs; `news` is set whenever there is a new one."""
+async def start(services: Services) -> Engine:
+    """Everything that works on runs."""
     name = await asyncio.to_thread(Name, services.database, services.settings.executor)
     services.executor = name.value
     workflow.bind(services)
@@ -34,7 +34,7 @@ async def start(services: Services, news: asyncio.Event) -> Engine:
     await membership.join()
     _launch(services)
     engine = Engine(services, name, membership)
-    scheduler = Scheduler(services, news)
+    scheduler = Scheduler(services, services.news)
     engine.spawn(membership.run)
     engine.spawn(scheduler.run)
     engine.spawn(partial(_count, scheduler))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -21,15 +22,19 @@ from bridge.store.database import lock_until_commit
 from bridge.store.tables import ACTIVE, STATES, runs
 from kelp.errors import KelpError
 
-# How far down the queue is looked for a run whose job, model and project are free.
-LOOK_AT = 500
+# Of the queue, so many runs are looked at once.
+LOOK_AT = 256
 # Without news the table is looked at so often: another bridge, or a freed place, may have changed it.
 IDLE_SECONDS = 1.0
+# Hundreds of webhooks a second are no reason to look hundreds of times.
+LEAST_SECONDS = 0.05
+
+_COLUMNS = (runs.c.id, runs.c.instance, runs.c.job_id, runs.c.project_id, runs.c.model, runs.c.priority)
 
 
 class Scheduler:
     def __init__(self, services: Services, news: asyncio.Event, limits: Limits | None = None) -> None:
-        """`news` is set when there is a new run."""
+        """`news` is set when there is a new run, or a place for one."""
         self._services = services
         self._limits = limits or Limits()
         self._news = news
@@ -46,29 +51,42 @@ class Scheduler:
             if not started:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), IDLE_SECONDS)
+            await asyncio.sleep(LEAST_SECONDS)
 
     async def _round(self) -> int:
-        if time.monotonic() > self._services.lease_until:
+        services = self._services
+        if time.monotonic() > services.lease_until or services.working >= self._limits.at_once:
             return 0
-        claimed = await self._services.database.write(self._claim)
+        queued = await services.database.read(self._candidates)
+        if not queued:
+            return 0
+        claimed = await services.database.write(partial(self._claim, queued=queued))
         for claim in claimed:
-            log.boundary("run_claimed", run=claim.run_id)
             await workflow.start(claim)
         return len(claimed)
 
-    def _claim(self, connection: sa.Connection) -> list[Claim]:
-        columns = (runs.c.id, runs.c.instance, runs.c.job_id, runs.c.project_id, runs.c.model, runs.c.priority)
-        queued = connection.execute(
-            sa.select(*columns)
-            .where(runs.c.state == "queued")
-            .order_by(runs.c.priority, runs.c.created_at, runs.c.id)
+    def _candidates(self, connection: sa.Connection) -> Sequence[Any]:
+        """Queued runs in the order of their turn, the first few of each project and model, none of a busy job."""
+        active = sa.alias(runs)
+        busy = sa.exists().where(
+            active.c.state.in_(ACTIVE), active.c.instance == runs.c.instance, active.c.job_id == runs.c.job_id
+        )
+        alike = (runs.c.priority, runs.c.instance, runs.c.project_id, runs.c.model)
+        order = (runs.c.created_at, runs.c.id)
+        place = sa.func.row_number().over(partition_by=alike, order_by=order).label("place")
+        ranked = sa.select(*_COLUMNS, runs.c.created_at, place).where(runs.c.state == "queued", ~busy).subquery()
+        query = (
+            sa.select(ranked)
+            .where(ranked.c.place <= self._limits.at_once)
+            .order_by(ranked.c.priority, ranked.c.created_at, ranked.c.id)
             .limit(LOOK_AT)
-        ).all()
-        if not queued:
-            return []
+        )
+        return connection.execute(query).all()
+
+    def _claim(self, connection: sa.Connection, queued: Sequence[Any]) -> list[Claim]:
         lock_until_commit(connection, "scheduler")
         active = connection.execute(
-            sa.select(*columns, runs.c.executor, runs.c.state, runs.c.epoch).where(runs.c.state.in_(ACTIVE))
+            sa.select(*_COLUMNS, runs.c.executor, runs.c.state).where(runs.c.state.in_(ACTIVE))
         ).all()
         # Those that wait for their model take no place: when it starts, they are what it was started for.
         mine = sum(run.executor == self._services.executor and run.state == "running" for run in active)

@@ -30,10 +30,12 @@ class Patience:
 
 @dataclass(slots=True)
 class Live:
-    """A run that this process works on. halt: set when it must stop; cancelled: because somebody asked for it."""
+    """A run that this process works on. halt: set when it must stop; cancelled: because somebody asked for it;
+    waiting: for somebody else, its model above all."""
 
     halt: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: bool = False
+    waiting: bool = False
 
 
 @dataclass(slots=True)
@@ -52,6 +54,8 @@ class Services:
     live: dict[Claim, Live] = field(default_factory=dict)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while no run is live."""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is a new run, or a place for one."""
 
     def __post_init__(self) -> None:
         self.idle.set()
@@ -63,8 +67,14 @@ class Services:
 
     def leave(self, claim: Claim) -> None:
         self.live.pop(claim, None)
+        self.news.set()
         if not self.live:
             self.idle.set()
+
+    @property
+    def working(self) -> int:
+        """How many live runs take a place."""
+        return sum(not run.waiting for run in self.live.values())
 
     def stop(self) -> None:
         """Let every run stop where it may."""

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.store.bulk import insert_many
 from bridge.store.tables import ledger, ledger_jobs
@@ -50,22 +49,11 @@ def add(connection: sa.Connection, book: Book, lines: Sequence[Line]) -> None:
     if not lines:
         return
     rows = [
-        {
-            "instance": book.instance,
-            "job_id": book.job_id,
-            "is_tag": line.is_tag,
-            "shape_id": line.id,
-            "model": book.model,
-            "frame": line.frame,
-            "hash": line.hash,
-            "content": line.content,
-        }
+        (book.instance, book.job_id, line.is_tag, line.id, book.model, line.frame, line.hash, line.content)
         for line in lines
     ]
     insert_many(connection, ledger, rows)
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    seen = {"instance": book.instance, "job_id": book.job_id, "seen_at": time.time()}
-    connection.execute(insert(ledger_jobs).on_conflict_do_nothing(), seen)
+    insert_many(connection, ledger_jobs, [(book.instance, book.job_id, time.time())])
 
 
 def remove(connection: sa.Connection, book: Book, ids: Collection[int], *, is_tag: bool) -> None:

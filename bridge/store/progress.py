@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +58,18 @@ class Reading:
     tags: frozenset[int]
 
 
-def save_reading(connection: sa.Connection, claim: Claim, reading: Reading, frames_total: int) -> None:
+def save_reading(
+    connection: sa.Connection, claim: Claim, reading: Reading, frames_total: int, details: Mapping[str, Any]
+) -> None:
     """Keep the reading; what was there is only taken from the first one, so that our own shapes never count."""
-    claims.update(connection, claim, frames_total=frames_total)
+    claims.update(
+        connection,
+        claim,
+        state="running",
+        message=None,
+        frames_total=frames_total,
+        details=orjson.dumps(details).decode(),
+    )
     job = orjson.dumps(reading.job).decode()
     changed = connection.execute(sa.update(readings).where(readings.c.run_id == claim.run_id).values(job=job))
     if not changed.rowcount:
@@ -92,16 +101,16 @@ def save_frames(connection: sa.Connection, claim: Claim, results: Sequence[Frame
         connection,
         frames,
         [
-            {
-                "run_id": claim.run_id,
-                "frame": result.frame,
-                "error": result.error,
-                "shapes": len(result.bodies),
-                "tags": result.tags,
-                "scores": pack_scores(result.scores),
-                "lengths": pack_lengths(map(len, result.bodies)),
-                "bodies": b"".join(result.bodies),
-            }
+            (
+                claim.run_id,
+                result.frame,
+                result.error,
+                len(result.bodies),
+                result.tags,
+                pack_scores(result.scores),
+                pack_lengths(map(len, result.bodies)),
+                b"".join(result.bodies),
+            )
             for result in new
         ],
     )
@@ -148,8 +157,8 @@ def load_chunks(connection: sa.Connection, run_id: str) -> list[Chunk]:
 def open_chunk(connection: sa.Connection, claim: Claim, chunk: Chunk) -> None:
     """Write down that `chunk` is about to be sent (for the first time)."""
     claims.check(connection, claim)
-    row = {"run_id": claim.run_id, "chunk": chunk.number, "keys": pack_keys(chunk.keys), "ids": None}
-    insert_many(connection, chunks, [{**row, "sent_at": chunk.sent_at, "sendings": chunk.sendings}])
+    row = (claim.run_id, chunk.number, pack_keys(chunk.keys), None, chunk.sent_at, chunk.sendings)
+    insert_many(connection, chunks, [row])
 
 
 def reopen_chunk(connection: sa.Connection, claim: Claim, chunk: Chunk) -> None:

@@ -69,11 +69,11 @@ def mark_active(connection: sa.Connection, claim: Claim, state: str, message: st
     claims.update(connection, claim, state=state, message=message)
 
 
-def save_details(connection: sa.Connection, claim: Claim, details: Mapping[str, Any], **columns: Any) -> None:
+def save_details(connection: sa.Connection, claim: Claim, details: Mapping[str, Any]) -> None:
     """Add to what is recorded of a run."""
     row = claims.check(connection, claim)
     known = orjson.loads(row.details) if row.details else {}
-    claims.update(connection, claim, details=orjson.dumps({**known, **details}).decode(), **columns)
+    claims.update(connection, claim, details=orjson.dumps({**known, **details}).decode())
 
 
 def finish(connection: sa.Connection, claim: Claim, state: str, reason: str | None) -> None:

@@ -86,7 +86,7 @@ def test_what_a_runtime_declares_itself_passes_with_its_type() -> None:
     ],
 )
 def test_the_same_wish_has_one_normal_form(one: str, other: str) -> None:
-    assert parse_query(one).canonical() == parse_query(other).canonical()
+    assert parse_query(one).canonical == parse_query(other).canonical
 
 
 @given(
