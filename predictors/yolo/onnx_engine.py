@@ -72,12 +72,16 @@ class OnnxEngine:
         return Raw(first, rest[0] if rest else None)
 
 
-def _providers(device: str) -> list[str]:
+def _providers(device: str) -> list[Any]:
     there = onnxruntime.get_available_providers()
     if device == "cuda" and _CUDA not in there:
         raise WeightsError(f"the card demands device 'cuda'; this onnxruntime has only {', '.join(there)}")
-    use_cuda = device != "cpu" and _CUDA in there
-    return [_CUDA, "CPUExecutionProvider"] if use_cuda else ["CPUExecutionProvider"]
+    if device == "cpu" or _CUDA not in there:
+        return ["CPUExecutionProvider"]
+    # CUDA's libraries may lie in packages of their own.
+    onnxruntime.preload_dlls()
+    # The default would try every algorithm anew for each new shape of a batch.
+    return [(_CUDA, {"cudnn_conv_algo_search": "HEURISTIC"}), "CPUExecutionProvider"]
 
 
 def _facts(metadata: dict[str, str], shape: list[Any], file: str) -> Facts:
