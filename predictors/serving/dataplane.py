@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -74,6 +75,8 @@ class DataPlane:
             model.load()
             loaded = time.monotonic()
             warm_up(model)
+            # What is loaded stays: collections that walk through all of it would only hold up requests.
+            gc.freeze()
             labels = tuple(model.labels)
             self._loaded = _Loaded(planner, Answerer(self.card, labels), labels)
             self.lifecycle.loaded()
@@ -136,14 +139,13 @@ class DataPlane:
         allowed_s = self.admission.timeout_s(timeout_s)
         queue_s = self.admission.limits.queue_seconds
         call = _Inference(place, loaded.answerer, render, lambda outcome: _hand_over(loop, future, outcome))
-        timers: list[asyncio.TimerHandle] = []
+        timers = [loop.call_later(queue_s, _expire_in_queue, call, queue_s)]
 
-        def expire_after(seconds: float, expire: Callable[[Call, float], None] = _expire) -> None:
+        def expire_after(seconds: float) -> None:
             left_s = seconds - (time.monotonic() - started)
-            timers.append(loop.call_later(max(0.0, left_s), expire, call, seconds))
+            timers.append(loop.call_later(max(0.0, left_s), _expire, call, seconds))
 
         expire_after(allowed_s)
-        expire_after(queue_s, _expire_in_queue)
 
         def read() -> Plan:
             request = parse()
