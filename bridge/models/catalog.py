@@ -24,6 +24,8 @@ FRESH_SECONDS = 60.0
 CARD_SECONDS = 5.0
 # A webhook for an unknown model waits so long for a newer list, and no longer: CVAT has one worker for everybody.
 LOOK_AGAIN_S = 2.0
+# A list that was asked for so lately is not asked for again, whether it came or not.
+JUST_NOW_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Catalog:
     def __init__(self, client: AsyncClient, database: Database) -> None:
         self._client = client
         self._database = database
-        self._refreshed_at = float("-inf")
+        self._refreshed_at = self._tried_at = float("-inf")
         self._refreshing: asyncio.Task[None] | None = None
         self.names: frozenset[str] = frozenset()
         self.known: frozenset[str] = frozenset()
@@ -105,10 +107,11 @@ class Catalog:
         """NotFound for a model that was never seen, while the list is fresh; anything else is given its chance."""
         if model in self.known:
             return
-        try:
-            await asyncio.wait_for(asyncio.shield(self.refresh()), LOOK_AGAIN_S)
-        except TimeoutError:
-            return
+        if time.monotonic() - self._tried_at > JUST_NOW_S:
+            try:
+                await asyncio.wait_for(asyncio.shield(self.refresh()), LOOK_AGAIN_S)
+            except TimeoutError:
+                return
         if model in self.known or not self.is_fresh:
             return
         there = ", ".join(sorted(self.names)) or "none"
@@ -126,6 +129,7 @@ class Catalog:
         try:
             names = frozenset(model.name for model in await self._client.models())
         except KelpError as error:
+            self._tried_at = time.monotonic()
             if self.problem is None:
                 log.event("models_unknown", level=logging.WARNING, error=error)
             self.problem = error.message
@@ -141,4 +145,4 @@ class Catalog:
         self.names = names
         self.known |= names
         self.problem = None
-        self._refreshed_at = time.monotonic()
+        self._refreshed_at = self._tried_at = time.monotonic()
