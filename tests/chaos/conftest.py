@@ -54,7 +54,7 @@ def loop(request: pytest.FixtureRequest, loops: Callable[[str], Loop]) -> Iterat
     found = loops(getattr(request, "param", "sqlite"))
     found.make_ready()
     yield found
-    found.make_ready()
+    found.clear()
 
 
 @pytest.fixture(scope="session")

@@ -137,20 +137,25 @@ class Loop:
         assert self._bridge is not None, "no bridge runs"
         return self._bridge
 
-    def start(self, *, env: Mapping[str, str] | None = None, **steer: Any) -> BridgeProcess:
-        """Start the bridge (again); it answers when this returns."""
-        self.release()
+    def start(self, *, env: Mapping[str, str] | None = None, keep_hold: bool = False, **steer: Any) -> BridgeProcess:
+        """Start the bridge (again); it answers when this returns. `keep_hold`: a hold set before is for this one."""
+        if not keep_hold:
+            self.release()
         if self._bridge is not None:
             assert self._bridge.process.poll() is not None, "the bridge runs already"
             self._bridge.http.close()
         self._bridge = self._launch(self.port, self.folder, env or {}, steer)
         return self._bridge
 
-    def make_ready(self) -> None:
-        """No faults, no hold, and a bridge that runs."""
+    def clear(self) -> None:
+        """No faults and no hold from here on."""
         self.release()
         self.before_cvat.clear()
         self.before_model.clear()
+
+    def make_ready(self) -> None:
+        """No faults, no hold, and a bridge that runs."""
+        self.clear()
         if self._bridge is None or self._bridge.process.poll() is not None:
             self.start()
 
