@@ -62,6 +62,7 @@ class Scheduler:
             return 0
         claimed = await services.database.write(partial(self._claim, queued=queued))
         for claim in claimed:
+            log.boundary("run_claimed", run=claim.run_id)
             await workflow.start(claim)
         return len(claimed)
 
