@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kelp.detections import Detections
-from kelp.errors import InvalidImage, KelpError, NotReady
+from kelp.errors import InvalidImage, KelpError, NotReady, Unreachable
 
 if TYPE_CHECKING:
     from kelp.client import Client
 
 # Waiting does not mend these.
 _FINAL = frozenset({"failing", "over_budget", "out_of_memory", "not_trusted"})
+_ABSENCE_S = 10.0
 BATCH_BYTES = 24 << 20  # of encoded images in one request; every model takes more
 
 
@@ -81,12 +82,15 @@ def detect_patiently(
     cold_start_s: float,
     on_waiting: Callable[[float], None] | None,
 ) -> Detections:
-    """Waits for a model that starts; one that says why it cannot is not waited for."""
+    """Waits for a model that starts, and a moment for a server that has gone; one that says why it cannot is not
+    waited for."""
     ends = time.monotonic() + cold_start_s
     while True:
         try:
             return client.detect(model, images, parameters=parameters, on_waiting=on_waiting)
         except NotReady as error:
+            if isinstance(error, Unreachable):
+                ends = min(ends, time.monotonic() + _ABSENCE_S)
             pause = error.retry_after_s or 1.0
             if error.code in _FINAL or time.monotonic() + pause > ends:
                 raise

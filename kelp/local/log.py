@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import sys
@@ -31,6 +32,22 @@ def event(name: str, *, level: Level = "info", **fields: Any) -> None:
         told = " ".join(f"{key}={value}" for key, value in fields.items())
         line = f"{now.astimezone():%H:%M:%S} {level:7} {name} {told}".rstrip()
     pass_on(line)
+
+
+def relay(source: str, line: str) -> dict[str, Any] | None:
+    """Pass on a child's line in our own style; gives what it said where that was a JSON object."""
+    said: dict[str, Any] | None = None
+    with contextlib.suppress(ValueError):
+        given = json.loads(line)
+        said = given if isinstance(given, dict) else None
+    if said is None or _style == "json":
+        pass_on(line)
+    else:
+        left_out = {"time", "level", "logger", "message", "event", "model"}
+        told = " ".join(f"{key}={value}" for key, value in said.items() if key not in left_out)
+        what = said.get("message") or said.get("event") or ""
+        pass_on(f"{datetime.datetime.now():%H:%M:%S} {said.get('level', ''):7} {source}: {what} {told}".rstrip())
+    return said
 
 
 def pass_on(line: str) -> None:

@@ -8,13 +8,11 @@ import json
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kelp.local.log import pass_on
+from kelp.local.log import relay
 
-_LAST_WORDS = 20
 _LONGEST_LINE = 1 << 20
 
 
@@ -31,15 +29,19 @@ class Ports:
 class Process:
     """A child that ends with us (`kelp.local.child`), leads a process group, and announces the ports it listens on."""
 
-    def __init__(self, child: asyncio.subprocess.Process, announced: asyncio.StreamReader) -> None:
+    def __init__(self, name: str, child: asyncio.subprocess.Process, announced: asyncio.StreamReader) -> None:
+        self._name = name
         self._child = child
         self._announced = announced
-        self._lines: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._error = ""
+        self._plain = ""
         self._hearing = asyncio.create_task(self._hear())
         self.exited: asyncio.Task[int] = asyncio.create_task(self._wait())
 
     @classmethod
-    async def start(cls, arguments: Callable[[int], Sequence[str]], environment: Mapping[str, str]) -> Process:
+    async def start(
+        cls, name: str, arguments: Callable[[int], Sequence[str]], environment: Mapping[str, str]
+    ) -> Process:
         """Start `python -m ARGUMENTS…`. `arguments` gets the descriptor to announce the ports on."""
         readable, writable = os.pipe()
         try:
@@ -48,7 +50,7 @@ class Process:
                 stdin=asyncio.subprocess.PIPE,  # the lifeline: never written to, closed when we end
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
-                env=dict(environment),
+                env={**environment, "KELP_LOG_FORMAT": "json"},  # read here, and passed on in our own style
                 pass_fds=(writable,),
                 start_new_session=True,  # Ctrl-C is for us; we end our children in order
             )  # fmt: skip
@@ -60,7 +62,7 @@ class Process:
         announced = asyncio.StreamReader()
         pipe = os.fdopen(readable, "rb", buffering=0)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(announced), pipe)
-        return cls(child, announced)
+        return cls(name, child, announced)
 
     @property
     def pid(self) -> int:
@@ -130,15 +132,12 @@ class Process:
 
     def _line(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace")
-        self._lines.append(line)
-        pass_on(line)
+        said = relay(self._name, line)
+        if said is None and line.strip():
+            self._plain = line.strip()
+        elif said is not None and said.get("error"):
+            self._error = str(said["error"])
 
     def _last_error(self) -> str:
-        """The `error` of its last log line that has one, else its last line."""
-        for line in reversed(self._lines):
-            with contextlib.suppress(ValueError):
-                said = json.loads(line)
-                if isinstance(said, dict) and said.get("error"):
-                    return str(said["error"])[:500]
-        plain = [line for line in self._lines if line.strip() and not line.startswith("{")]
-        return plain[-1].strip()[:500] if plain else ""
+        """The `error` of its last log line that has one, else the last line that is no log."""
+        return (self._error or self._plain)[:500]

@@ -93,10 +93,11 @@ class Starter:
             self._taking.pop(name, None)
 
     async def _ready_process(self, file: CardFile, environment: dict[str, str]) -> Running:
-        process = await Process.start(lambda announce: self._arguments(file, announce), environment)
+        name = file.card.model_name
+        process = await Process.start(name, lambda announce: self._arguments(file, announce), environment)
         record = pool = None
         try:
-            record = self._pids.write(file.card.model_name, process.pid, self._arguments(file, 0)[0])
+            record = self._pids.write(name, process.pid, self._arguments(file, 0)[0])
             ports = await process.listening()
             pool = Pool(ports.rest)
             await _until_ready(process, pool)
