@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import json
 import logging
@@ -27,6 +28,7 @@ CANNOT_SERVE = 3
 _CLOSING_S = 1.0
 # The event loop gets the interpreter back sooner while Python code of other threads runs.
 _SWITCH_INTERVAL_S = 0.001
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = read_options(arguments)
     logs.configure(options.log_level, options.log_format)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    _keep_freed_memory()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines on stderr are no log of ours
     try:
         card = load_card(options.card)
@@ -44,6 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.shutdown()
     # A prediction, or a load, that is still under way cannot be interrupted and must not hold up the end.
     os._exit(code)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what images and batches give back: fetching it anew costs a tenth of the time of decoding."""
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # the most that it allows
+        mallopt(_M_TRIM_THRESHOLD, 512 * 2**20)
 
 
 class PortTaken(KelpError):
