@@ -51,9 +51,12 @@ def _write_description(recipe: Recipe, folder: Path) -> None:
 
 def _write(recipe: Recipe, folder: Path, item: tuple[str, int]) -> None:
     split, seed = item
-    scene = render(seed, recipe.picture_px)
+    sizes = recipe.photographed_px
+    scene = render(seed, sizes[seed // 8 % len(sizes)])
     image, instances = _seen(scene, recipe)
-    cv2.imwrite(str(folder / "images" / split / f"{seed}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    # Linear, as ultralytics and Kelp shrink what they are sent: fine textures turn into the same patterns.
+    small = cv2.resize(image, (recipe.imgsz, recipe.imgsz), interpolation=cv2.INTER_LINEAR)
+    cv2.imwrite(str(folder / "images" / split / f"{seed}.jpg"), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
     lines = {"segment": _polygons, "detect": _boxes, "pose": _corners}[recipe.task](scene, instances)
     label = folder / "labels" / split / f"{seed}.txt"
     label.with_suffix(".part").write_text("\n".join(lines))
@@ -91,7 +94,7 @@ def _outlines(instances: NDArray[np.int32], count: int) -> Iterator[tuple[int, N
         # What a crop has cut to a sliver tells nothing about its genus.
         if cv2.contourArea(largest) < 2e-4 * size * size:
             continue
-        points = cv2.approxPolyDP(largest, 0.6, True)[:, 0].astype(np.float64)
+        points = cv2.approxPolyDP(largest, size / 1000, True)[:, 0].astype(np.float64)
         if len(points) >= 3:
             yield colony, (points + 0.5) / size
 

@@ -19,9 +19,10 @@ TEST_WEIGHTS = _ROOT / "tests" / "data" / "weights"
 class Recipe:
     """One model's training.
 
-    layers: file of the architecture; pictures: how many training scenes are rendered, at picture_px a side; imgsz: side
-    in pixels the model is trained and served at; epochs, batch, rate: AdamW's; measured_pictures: how many held-out
-    quadrats the card's quality comes from; into: folder of the finished files; card: the card that tells of them.
+    layers: file of the architecture; pictures: how many training scenes are rendered; photographed_px: sides they are
+    rendered at in turn, before they are shrunk to imgsz as a server shrinks them; imgsz: side in pixels the model is
+    trained and served at; epochs, batch, rate: AdamW's; measured_pictures: how many held-out quadrats give the card's
+    quality; into: folder of the finished files; card: the card that tells of them.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Recipe:
     layers: Path
     pictures: int
     validation_pictures: int
-    picture_px: int
+    photographed_px: tuple[int, ...]
     imgsz: int
     epochs: int
     batch: int
@@ -45,7 +46,7 @@ CORALSEG = Recipe(
     layers=_HERE / "reef-seg.yaml",
     pictures=800,
     validation_pictures=16,
-    picture_px=768,
+    photographed_px=(1920, 1152, 768),
     imgsz=384,
     epochs=14,
     batch=8,
@@ -60,7 +61,7 @@ TINY_DETECT = Recipe(
     layers=_HERE / "tiny-detect.yaml",
     pictures=240,
     validation_pictures=8,
-    picture_px=480,
+    photographed_px=(1152, 576),
     imgsz=288,
     epochs=12,
     batch=8,
@@ -75,7 +76,7 @@ TINY_POSE = Recipe(
     layers=_HERE / "tiny-pose.yaml",
     pictures=240,
     validation_pictures=8,
-    picture_px=480,
+    photographed_px=(1152, 576),
     imgsz=256,
     epochs=20,
     batch=8,

@@ -109,7 +109,7 @@ def test_a_card_that_cannot_be_renewed_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("recipe", "numbers"), [(CORALSEG, None), (TINY_DETECT, 4), (TINY_POSE, 4 + 4 * 3)])
 def test_pictures_are_rendered_once_with_labels_inside_them(recipe, numbers: int | None, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    small = replace(recipe, pictures=4, validation_pictures=1, picture_px=96)
+    small = replace(recipe, pictures=4, validation_pictures=1, photographed_px=(96, 128))
     assert list(build(small, tmp_path, 1))[-1] == (5, 5)
     labels = sorted((tmp_path / "labels").rglob("*.txt"))
     assert len(labels) == len(list((tmp_path / "images").rglob("*.jpg"))) == 5
@@ -139,7 +139,8 @@ if __name__ == "__main__":
     from demo.training.dataset import build
     from demo.training.recipes import TINY_DETECT
     from demo.training.train import train
-    recipe = replace(TINY_DETECT, pictures=24, validation_pictures=2, picture_px=96, imgsz=64, epochs=4, batch=2)
+    small = {"pictures": 24, "validation_pictures": 2, "photographed_px": (96,), "imgsz": 64, "epochs": 4, "batch": 2}
+    recipe = replace(TINY_DETECT, **small)
     list(build(recipe, folder / "data", 1))
     print(train(recipe, folder / "data" / "data.yaml", folder))
 """
