@@ -80,7 +80,7 @@ def _launch(services: Services) -> None:
         "name": NAME,
         "application_version": workflow.VERSION,
         "executor_id": services.executor,
-        "log_level": "WARNING",
+        "log_level": "ERROR",
         "enable_otlp": False,
     }
     if services.database.is_sqlite:

@@ -25,6 +25,8 @@ from kelp.errors import KelpError
 # SQLite's file is one process's alone, whatever the machine's name is today.
 ALONE = "local"
 MOST_OF_ONE_NAME = 64
+# After a restart DBOS has taken up its workflows long before.
+LOST_SECONDS = 15.0
 
 
 class Name:
@@ -40,19 +42,22 @@ class Name:
 
     def is_still_held(self) -> bool:
         """Whether the lock survived; after the server restarted it is taken again. False: there is a new `value`."""
-        if self._connection is None:
+        if self._database.is_sqlite:
             return True
-        try:
-            self._connection.scalar(sa.text("SELECT 1"))
-            return True
-        except exc.DBAPIError:
-            self._drop()
+        if self._connection is not None:
+            try:
+                self._connection.scalar(sa.text("SELECT 1"))
+                return True
+            except exc.DBAPIError:
+                self.release()
         before, self.value = self.value, self._take(self.value)
         return before == self.value
 
     def release(self) -> None:
         if self._connection is not None:
-            self._drop()
+            self._connection.invalidate()  # the lock goes with the connection
+            self._connection.close()
+            self._connection = None
 
     def _take(self, first: str) -> str:
         self._connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
@@ -63,11 +68,6 @@ class Name:
                 return name
         raise RuntimeError(f"{MOST_OF_ONE_NAME} bridges are called {self._wanted}")
 
-    def _drop(self) -> None:
-        assert self._connection is not None
-        self._connection.invalidate()  # the lock goes with the connection
-        self._connection.close()
-
 
 class Membership:
     def __init__(self, services: Services, name: Name) -> None:
@@ -75,7 +75,7 @@ class Membership:
         self._name = name
         self._nonce = uuid.uuid4().hex
         self._silent_s = services.settings.adopt_seconds
-        self._missing: set[Claim] = set()
+        self._missing: dict[Claim, float] = {}
 
     async def join(self) -> None:
         """Become known, and put runs of an older workflow version back into the queue."""
@@ -149,21 +149,32 @@ class Membership:
                 self._services.cancel(run_id)
 
     async def _find_lost(self) -> None:
-        """Runs that are ours by the table and that no workflow works on: looked at twice, then queued again."""
-        ours = await self._services.database.read(partial(executors.active_claims, executor=self._services.executor))
-        missing = {claim for claim in ours if claim not in self._services.live}
-        for claim in missing & self._missing:
-            status = await DBOS.get_workflow_status_async(workflow.workflow_id(claim))
-            if status is not None and status.status in {"PENDING", "ENQUEUED"}:
-                continue  # DBOS is about to take it up
-            log.event("lost_run", level=logging.WARNING, run=claim.run_id, workflow=status and status.status)
-            if status is not None and status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
-                await self._end(claim, f"the bridge stopped {workflow.MOST_CRASHES} times while it worked on this run")
-            elif status is not None and status.status == "ERROR":
-                await self._end(claim, "internal error")
-            else:
-                await self._services.database.write(partial(_requeue, claim=claim))
-        self._missing = missing
+        """Runs that are ours by the table and that no workflow works on go back into the queue."""
+        services = self._services
+        ours = set(
+            await services.database.read(partial(executors.active_claims, executor=services.executor))
+        ).difference(services.live)
+        now = time.monotonic()
+        self._missing = {claim: self._missing.get(claim, now) for claim in ours}
+        dropped, services.dropped = services.dropped & ours, set()
+        for claim in ours:
+            # One that we let go of will not come back by itself; others DBOS may be about to take up.
+            if claim in dropped or now - self._missing[claim] > LOST_SECONDS:
+                await self._take_up(claim)
+
+    async def _take_up(self, claim: Claim) -> None:
+        name = workflow.workflow_id(claim)
+        status = await DBOS.get_workflow_status_async(name)
+        state = None if status is None else status.status
+        log.event("lost_run", level=logging.WARNING, run=claim.run_id, workflow=state)
+        if state == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
+            await self._end(claim, f"the bridge stopped {workflow.MOST_CRASHES} times while it worked on this run")
+        elif state == "ERROR":
+            await self._end(claim, "internal error")
+        else:
+            await self._services.database.write(partial(_requeue, claim=claim))
+            await self._forget_workflows([claim])
+            self._services.news.set()
 
     async def _end(self, claim: Claim, reason: str) -> None:
         await self._services.database.write(partial(run_store.finish, claim=claim, state="failed", reason=reason))

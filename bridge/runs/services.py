@@ -52,6 +52,8 @@ class Services:
     """Until when (monotonic) this process may act for its runs: later, others may have taken them over."""
     stopping: bool = False
     live: dict[Claim, Live] = field(default_factory=dict)
+    dropped: set[Claim] = field(default_factory=set)
+    """Claims that this process let go of in the middle, for fear that others have them."""
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while no run is live."""
     news: asyncio.Event = field(default_factory=asyncio.Event)

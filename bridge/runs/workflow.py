@@ -69,6 +69,9 @@ async def detect_run(run_id: str, epoch: int) -> str:
         seconds = time.time() - (row.started_at or row.created_at)
         metrics.RUN_DURATION.labels(row.kind).observe(seconds)
         return state
+    except ClaimLost:
+        services.dropped.add(claim)
+        raise
     except Exception as error:  # whatever it was, the run must not stay open: it would begin again for ever
         log.event("run_broke", level=logging.ERROR, run=run_id, error=error)
         await services.database.write(partial(runs.finish, claim=claim, state="failed", reason=reason_of(error)))
