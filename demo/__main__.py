@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from demo.show.story import ROOT, play
+from demo.show.stage import ROOT
+from demo.show.story import play
 
 
 def main() -> int:
