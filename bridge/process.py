@@ -70,6 +70,8 @@ class Bridge:
         # Webhooks are written down from here on; the machinery that works on them takes a second more to import.
         on_new = services.news.set
         webhook = DetectWebhook(services.intake, services.catalog, access, settings.instance, on_new)
+        reconciler = Reconciler(services, webhook, health)
+        await reconciler.note_first_start()
         front = Front({DETECT_PATH: webhook}, application(services, health, on_new), access)
         listeners = {"main": Listener(front, main), "metrics": Listener(SideDoor(health), side)}
         for listener in listeners.values():
@@ -82,7 +84,7 @@ class Bridge:
         _say_who_is_served(settings)
         engine = await asyncio.to_thread(importlib.import_module, "bridge.runs.engine")
         running = await engine.start(services)
-        self._spawn(Reconciler(services, webhook, health).run)
+        self._spawn(reconciler.run)
         _settle_memory()
         log.event("ready", version=__version__, database=database.engine.dialect.name, executor=services.executor)
         try:

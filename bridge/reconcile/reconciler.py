@@ -33,6 +33,11 @@ class Reconciler:
         self._webhook = webhook
         self._health = health
 
+    async def note_first_start(self) -> float:
+        """When this installation first started (now, if it never did): what CVAT sent before is not ours."""
+        note = partial(facts.first, name=_FIRST_START, value=repr(time.time()))
+        return float(await self._services.database.write(note))
+
     async def run(self) -> None:
         """At start and every KELP_RECONCILE_SECONDS, for ever."""
         settings = self._services.settings
@@ -113,9 +118,7 @@ class Reconciler:
             log.event("delivery_caught_up", webhook=webhook.id, delivery=delivery.id, run=answer["run"])
 
     async def _horizon(self) -> float:
-        now = time.time()
-        first = await self._services.database.write(partial(facts.first, name=_FIRST_START, value=repr(now)))
-        return max(float(first), now - self._services.settings.reconcile_days * 86400.0)
+        return max(await self.note_first_start(), time.time() - self._services.settings.reconcile_days * 86400.0)
 
 
 def was_missed(status: int | None) -> bool:

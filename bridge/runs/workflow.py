@@ -54,7 +54,10 @@ async def detect_run(run_id: str, epoch: int) -> str:
     services, live = _services, _services.enter(claim)
     detection: Detection | None = None
     try:
-        row = await services.database.write(partial(_take, claim=claim, executor=services.executor))
+        try:
+            row = await services.database.write(partial(_take, claim=claim, executor=services.executor))
+        except ClaimLost:  # for good: the run has ended or goes on under another claim, so nobody need recover this one
+            return "lost"
         live.cancelled = bool(row.cancel)
         detection = Detection(services, live, claim, row)
         ended: list[str | None] | None = None
