@@ -5,9 +5,11 @@ Each is a real process, started, warmed and ended here.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -33,7 +35,7 @@ class Subject:
         self.process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT, env={**os.environ, **(env or {})},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
         )  # fmt: skip
 
     def __enter__(self) -> Subject:
@@ -46,6 +48,9 @@ class Subject:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait(10)
+        # Workers may outlive the process that made them (LitServe's do, spinning): the whole session ends here.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def ask(self, line: str = "") -> list[float]:
         """Send a line to its standard input; the numbers that it answers."""
