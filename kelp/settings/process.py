@@ -45,7 +45,10 @@ class _FileVariables(PydanticBaseSettingsSource):
 class ProcessSettings(BaseSettings):
     """Base of every process's settings. Arguments win over variables, variables over files."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True)
+    # An empty variable is one that is not set: it must not hide a secret that comes from a file.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     @classmethod
     def settings_customise_sources(
