@@ -47,6 +47,21 @@ def elsewhere(
         yield process
 
 
+@pytest.fixture(scope="module")
+def v2(predictor: Predictor) -> Iterator[FaultProxy]:
+    with FaultProxy(predictor.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def slowed(
+    tmp_path_factory: pytest.TempPathFactory, cvat_server: CvatServer, v2: FaultProxy
+) -> Iterator[BridgeProcess]:
+    """A bridge with `v2` in front of its models."""
+    with BridgeProcess(tmp_path_factory.mktemp("slowed"), cvat=cvat_server, v2_url=v2.url) as process:
+        yield process
+
+
 # Webhooks
 
 
@@ -337,106 +352,94 @@ def test_runs_are_listed_newest_first_page_by_page(bridge: BridgeProcess) -> Non
     assert bridge.http.get(bridge.url + "/api/v1/runs/none").json()["code"] == "no_such_run"
 
 
-def test_a_run_is_followed_until_it_ends(cvat: Cvat, folder: Path, predictor: Predictor) -> None:
+def test_a_run_is_followed_until_it_ends(cvat: Cvat, slowed: BridgeProcess, v2: FaultProxy) -> None:
     project = cvat.project(labels())
     (job,) = cvat.task(project, pngs(8)).jobs
-    with (
-        FaultProxy(predictor.url) as v2,
-        BridgeProcess(folder, cvat=cvat.server, v2_url=v2.url) as bridge,
-    ):
-        v2.delay(1.5, times=1, method="POST", path="/infer", skip=1)
-        (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
-        seen: list[tuple[str, Any]] = []
-        with bridge.http.stream("GET", f"{bridge.url}/api/v1/runs/{run_id}/events") as stream:
-            assert stream.headers["content-type"].startswith("text/event-stream")
-            name = ""
-            for line in stream.iter_lines():
-                if line.startswith("event: "):
-                    name = line.removeprefix("event: ")
-                elif line.startswith("data: "):
-                    seen.append((name, json.loads(line.removeprefix("data: "))))
-        assert [name for name, _ in seen[:-1]] == ["run"] * (len(seen) - 1)
-        assert seen[-1][0] == "end"
-        assert seen[-1][1]["state"] == "completed"
-        done = [view["frames"]["done"] for _, view in seen]
-        assert done == sorted(done)
-        assert len(set(done)) >= 3  # frame by frame, not all at once
+    bridge = slowed
+    v2.delay(1.5, times=1, method="POST", path="/infer", skip=1)
+    (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
+    seen: list[tuple[str, Any]] = []
+    with bridge.http.stream("GET", f"{bridge.url}/api/v1/runs/{run_id}/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        name = ""
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                seen.append((name, json.loads(line.removeprefix("data: "))))
+    assert [name for name, _ in seen[:-1]] == ["run"] * (len(seen) - 1)
+    assert seen[-1][0] == "end"
+    assert seen[-1][1]["state"] == "completed"
+    done = [view["frames"]["done"] for _, view in seen]
+    assert done == sorted(done)
+    assert len(set(done)) >= 3  # frame by frame, not all at once
 
 
 def test_a_run_is_cancelled_where_it_stands_and_goes_on_when_asked(
-    cvat: Cvat, folder: Path, predictor: Predictor
+    cvat: Cvat, slowed: BridgeProcess, v2: FaultProxy
 ) -> None:
     project = cvat.project(labels())
     (job,) = cvat.task(project, pngs(12)).jobs
-    with (
-        FaultProxy(predictor.url) as v2,
-        BridgeProcess(folder, cvat=cvat.server, v2_url=v2.url) as bridge,
-    ):
-        hang = v2.hang(times=1, method="POST", path="/infer", skip=2)
-        (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
-        hang.wait()
-        wait_for(lambda: bridge.get(f"/api/v1/runs/{run_id}")["frames"]["done"] >= 4)
-        assert bridge.post(f"/api/v1/runs/{run_id}/retry").status_code == 409
-        assert bridge.post(f"/api/v1/runs/{run_id}/cancel").status_code == 202
-        run = bridge.wait_run(run_id)
-        assert (run["state"], run["attempt"]) == ("cancelled", 1)
-        assert bridge.post(f"/api/v1/runs/{run_id}/cancel").status_code == 409
-        stored, asked = run["frames"]["done"], v2.count("POST", "/infer")
-        assert bridge.post(f"/api/v1/runs/{run_id}/retry").status_code == 202
-        run = bridge.wait_run(run_id)
-        assert (run["state"], run["attempt"]) == ("completed", 2)
-        # Only what was not stored is asked again.
-        assert v2.count("POST", "/infer") - asked == (12 - stored + 3) // 4
-        assert held(cvat, project, job) == found_by_seed(12)
-        assert bridge.post(f"/api/v1/runs/{run_id}/retry").status_code == 409
-        asked = v2.count("POST", "/infer")
-        assert bridge.post(f"/api/v1/runs/{run_id}/retry", {"again": True}).status_code == 202
-        run = bridge.wait_run(run_id)
-        assert (run["state"], run["attempt"]) == ("completed", 3)
-        assert v2.count("POST", "/infer") - asked == 3
-        assert run["shapes"]["written"] == 0  # all of it is there already
-        assert held(cvat, project, job) == found_by_seed(12)
+    bridge = slowed
+    hang = v2.hang(times=1, method="POST", path="/infer", skip=2)
+    (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
+    hang.wait()
+    wait_for(lambda: bridge.get(f"/api/v1/runs/{run_id}")["frames"]["done"] >= 4)
+    assert bridge.post(f"/api/v1/runs/{run_id}/retry").status_code == 409
+    assert bridge.post(f"/api/v1/runs/{run_id}/cancel").status_code == 202
+    run = bridge.wait_run(run_id)
+    assert (run["state"], run["attempt"]) == ("cancelled", 1)
+    assert bridge.post(f"/api/v1/runs/{run_id}/cancel").status_code == 409
+    stored, asked = run["frames"]["done"], v2.count("POST", "/infer")
+    assert bridge.post(f"/api/v1/runs/{run_id}/retry").status_code == 202
+    run = bridge.wait_run(run_id)
+    assert (run["state"], run["attempt"]) == ("completed", 2)
+    # Only what was not stored is asked again.
+    assert v2.count("POST", "/infer") - asked == (12 - stored + 3) // 4
+    assert held(cvat, project, job) == found_by_seed(12)
+    assert bridge.post(f"/api/v1/runs/{run_id}/retry").status_code == 409
+    asked = v2.count("POST", "/infer")
+    assert bridge.post(f"/api/v1/runs/{run_id}/retry", {"again": True}).status_code == 202
+    run = bridge.wait_run(run_id)
+    assert (run["state"], run["attempt"]) == ("completed", 3)
+    assert v2.count("POST", "/infer") - asked == 3
+    assert run["shapes"]["written"] == 0  # all of it is there already
+    assert held(cvat, project, job) == found_by_seed(12)
 
 
-def test_a_run_that_has_not_begun_is_cancelled_at_once(cvat: Cvat, folder: Path, predictor: Predictor) -> None:
+def test_a_run_that_has_not_begun_is_cancelled_at_once(cvat: Cvat, slowed: BridgeProcess, v2: FaultProxy) -> None:
     project = cvat.project(labels())
     (job,) = cvat.task(project, pngs(1)).jobs
-    with (
-        FaultProxy(predictor.url) as v2,
-        BridgeProcess(folder, cvat=cvat.server, v2_url=v2.url) as bridge,
-    ):
-        hang = v2.hang(times=1, method="POST", path="/infer")
-        (first,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
-        hang.wait()
-        (second,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef", "again": True}).json()["runs"]
-        # Runs on one job never overlap.
-        assert bridge.get(f"/api/v1/runs/{second}")["state"] == "queued"
-        cancelled = bridge.post(f"/api/v1/runs/{second}/cancel").json()
-        assert cancelled["state"] == "cancelled"
-        bridge.post(f"/api/v1/runs/{first}/cancel")
-        assert bridge.wait_run(first)["state"] == "cancelled"
+    bridge = slowed
+    hang = v2.hang(times=1, method="POST", path="/infer")
+    (first,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
+    hang.wait()
+    (second,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef", "again": True}).json()["runs"]
+    # Runs on one job never overlap.
+    assert bridge.get(f"/api/v1/runs/{second}")["state"] == "queued"
+    cancelled = bridge.post(f"/api/v1/runs/{second}/cancel").json()
+    assert cancelled["state"] == "cancelled"
+    bridge.post(f"/api/v1/runs/{first}/cancel")
+    assert bridge.wait_run(first)["state"] == "cancelled"
     assert cvat.shapes(job) == []
 
 
-def test_a_frame_that_was_set_aside_gets_another_chance(cvat: Cvat, folder: Path, predictor: Predictor) -> None:
+def test_a_frame_that_was_set_aside_gets_another_chance(cvat: Cvat, slowed: BridgeProcess, v2: FaultProxy) -> None:
     project = cvat.project(labels())
     (job,) = cvat.task(project, pngs(3)).jobs
-    with (
-        FaultProxy(predictor.url) as v2,
-        BridgeProcess(folder, cvat=cvat.server, v2_url=v2.url) as bridge,
-    ):
-        bad = json.dumps({"error": "frame 1 is broken", "code": "invalid_image", "image_indices": [1]}).encode()
-        v2.answer(400, times=1, method="POST", path="/infer", body=bad, headers={"Content-Type": "application/json"})
-        (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
-        run = bridge.wait_run(run_id)
-        assert run["state"] == "completed_with_errors"
-        assert "frame 1 is broken" in run["reason"]
-        assert held(cvat, project, job) == found_by_seed([0, 2])
-        bridge.post(f"/api/v1/runs/{run_id}/retry")
-        run = bridge.wait_run(run_id)
-        assert run["state"] == "completed"
-        assert run["frames"] == {"total": 3, "done": 3, "set_aside": 0}
-        assert held(cvat, project, job) == found_by_seed(3)
+    bridge = slowed
+    bad = json.dumps({"error": "frame 1 is broken", "code": "invalid_image", "image_indices": [1]}).encode()
+    v2.answer(400, times=1, method="POST", path="/infer", body=bad, headers={"Content-Type": "application/json"})
+    (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
+    run = bridge.wait_run(run_id)
+    assert run["state"] == "completed_with_errors"
+    assert "frame 1 is broken" in run["reason"]
+    assert held(cvat, project, job) == found_by_seed([0, 2])
+    bridge.post(f"/api/v1/runs/{run_id}/retry")
+    run = bridge.wait_run(run_id)
+    assert run["state"] == "completed"
+    assert run["frames"] == {"total": 3, "done": 3, "set_aside": 0}
+    assert held(cvat, project, job) == found_by_seed(3)
 
 
 def test_the_api_describes_itself(bridge: BridgeProcess) -> None:
@@ -450,19 +453,16 @@ def test_the_api_describes_itself(bridge: BridgeProcess) -> None:
     assert {"model_name", "on", "label_map", "existing", "conf_threshold", "X-Signature-256"} <= names
 
 
-def test_a_cold_start_is_waited_for_and_told(cvat: Cvat, folder: Path, predictor: Predictor) -> None:
+def test_a_cold_start_is_waited_for_and_told(cvat: Cvat, slowed: BridgeProcess, v2: FaultProxy) -> None:
     project = cvat.project(labels())
     (job,) = cvat.task(project, pngs(1)).jobs
-    with (
-        FaultProxy(predictor.url) as v2,
-        BridgeProcess(folder, cvat=cvat.server, v2_url=v2.url) as bridge,
-    ):
-        v2.answer(503, times=4, method="GET", path="/ready", headers={"Retry-After": "1"})
-        (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
-        seen = wait_for(lambda: (r := bridge.get(f"/api/v1/runs/{run_id}"))["state"] == "waiting" and r, pause_s=0.02)
-        assert "waiting for numpy-reef to start" in seen["message"]
-        assert bridge.wait_run(run_id)["state"] == "completed"
-        assert 'kelp_cold_start_seconds_count{model="numpy-reef"} 1.0' in bridge.metrics()
+    bridge = slowed
+    v2.answer(503, times=4, method="GET", path="/ready", headers={"Retry-After": "1"})
+    (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
+    seen = wait_for(lambda: (r := bridge.get(f"/api/v1/runs/{run_id}"))["state"] == "waiting" and r, pause_s=0.02)
+    assert "waiting for numpy-reef to start" in seen["message"]
+    assert bridge.wait_run(run_id)["state"] == "completed"
+    assert 'kelp_cold_start_seconds_count{model="numpy-reef"} 1.0' in bridge.metrics()
 
 
 def test_sigterm_finishes_the_chunk_in_hand_and_leaves_the_run_to_the_next_process(
