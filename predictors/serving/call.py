@@ -71,6 +71,14 @@ class Call:
             self.over = True
         self._deliver(outcome)
 
+    def finish(self) -> None:
+        """All its images are settled: make the outcome and deliver it."""
+        raise NotImplementedError
+
+    def fail(self, error: BaseException) -> None:
+        """The whole call ends with `error`."""
+        raise NotImplementedError
+
     def error(self) -> KelpError | None:
         """One error for all images that failed: the caller's faults first, then memory, then the model's own.
 

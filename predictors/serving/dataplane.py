@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from kelp.card import Card
 from kelp.card.metadata import model_metadata
 from kelp.card.schema import Label
 from kelp.codec import InferRequest, InferResponse
-from kelp.errors import KelpError, NotFound, NotReady, TooLate
+from kelp.errors import NotFound, NotReady
 from predictors.model import Model
 from predictors.serving.admission import Admission, Place
 from predictors.serving.answers import Answerer
 from predictors.serving.batcher import Batcher
 from predictors.serving.budget import PixelBudget
-from predictors.serving.call import Call, Work
+from predictors.serving.call import Work
 from predictors.serving.engine import Engine, processors, warm_up
+from predictors.serving.inference import Inference
 from predictors.serving.intake import Intake
 from predictors.serving.lifecycle import Lifecycle
 from predictors.serving.metrics import PredictorMetrics
@@ -28,6 +28,9 @@ from predictors.serving.plan import Plan, Planner
 
 log = logging.getLogger("kelp.serving")
 T = TypeVar("T")
+STUCK = 4
+"""A prediction that takes so many times the limit of a request hangs: only a new process can help."""
+
 LEFT = 499
 """What metrics and logs give as the status of a request whose caller left."""
 
@@ -45,15 +48,13 @@ class DataPlane:
         self.admission = Admission(card.limits)
         self.metrics = PredictorMetrics(card.model_name, lambda: self.admission.waiting)
         self._loaded: _Loaded | None = None
-        self._open: set[Call] = set()
+        self._open: set[Inference[Any]] = set()
         # An image of the largest size may be decoded while another one is in the model.
         budget = PixelBudget(2 * card.limits.image_pixels)
         batcher = Batcher(card.batch.max_images, card.batch.window_ms / 1e3, self._drop)
-        self._engine = Engine(batcher, budget, self.metrics, self._finish)
-        self._intake = Intake(
-            batcher, budget, self._finish, _fail,
-            max_pixels=card.limits.image_pixels, threads=max(2, min(8, processors())),
-        )  # fmt: skip
+        self._engine = Engine(batcher, budget, self.metrics)
+        threads = max(2, min(8, processors()))
+        self._intake = Intake(batcher, budget, max_pixels=card.limits.image_pixels, threads=threads)
 
     def start(
         self,
@@ -91,6 +92,12 @@ class DataPlane:
             failed(error)
 
         self._engine.start(load, died)
+
+    def check_live(self) -> None:
+        """NotReady where a prediction hangs: it outlasts by far any request that it could be for."""
+        busy_s = self._engine.busy_s
+        if busy_s > STUCK * self.card.limits.request_seconds:
+            raise NotReady(f"the model has not come back from a prediction for {busy_s:.0f} s", code="stuck")
 
     def give_up(self) -> None:
         """Answer what is still open: the server ends."""
@@ -134,18 +141,10 @@ class DataPlane:
         self.lifecycle.check()
         loaded = self._loaded
         assert loaded is not None  # it is ready
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
         allowed_s = self.admission.timeout_s(timeout_s)
-        queue_s = self.admission.limits.queue_seconds
-        call = _Inference(place, loaded.answerer, render, lambda outcome: _hand_over(loop, future, outcome))
-        timers = [loop.call_later(queue_s, _expire_in_queue, call, queue_s)]
-
-        def expire_after(seconds: float) -> None:
-            left_s = seconds - (time.monotonic() - started)
-            timers.append(loop.call_later(max(0.0, left_s), _expire, call, seconds))
-
-        expire_after(allowed_s)
+        call = Inference(loaded.answerer, render, arrived=started, on_taken=place.taken)
+        call.expire_after(allowed_s)
+        call.expire_in_queue_after(self.admission.limits.queue_seconds)
 
         def read() -> Plan:
             request = parse()
@@ -153,18 +152,16 @@ class DataPlane:
             call.plan = plan = loaded.planner.plan(request)
             fields.update(images=len(plan.images), id=request.id or None)
             if plan.timeout_s is not None and plan.timeout_s < allowed_s:
-                loop.call_soon_threadsafe(expire_after, plan.timeout_s)
+                call.shorten(plan.timeout_s)
             return plan
 
         self._open.add(call)
         self._intake.submit(call, read)
         try:
-            return await future
+            return await call.answer
         finally:
             self._open.discard(call)
-            call.abandon()
-            for timer in timers:
-                timer.cancel()
+            call.end()
             fields["phases_ms"] = {name: round(seconds * 1e3, 2) for name, seconds in call.phases.items()}
             for name in ("decode", "queue", "encode"):
                 if name in call.phases:
@@ -181,16 +178,6 @@ class DataPlane:
     def _drop(self, work: Work) -> None:
         self._engine.drop(work)
 
-    def _finish(self, call: Call) -> None:
-        """All images of the call are settled: answer it. Runs in a worker thread."""
-        if call.over:
-            return
-        assert isinstance(call, _Inference)
-        try:
-            call.deliver(call.error() or call.rendered())
-        except Exception as error:  # whatever it is, the caller gets an answer
-            _fail(call, error)
-
 
 class _Loaded(NamedTuple):
     """What depends on the loaded model."""
@@ -198,60 +185,3 @@ class _Loaded(NamedTuple):
     planner: Planner
     answerer: Answerer
     labels: tuple[str, ...]
-
-
-class _Inference(Call, Generic[T]):
-    """A call together with what it takes to answer it."""
-
-    def __init__(
-        self,
-        place: Place,
-        answerer: Answerer,
-        render: Callable[[InferResponse, InferRequest], T],
-        deliver: Callable[[Any], None],
-    ) -> None:
-        super().__init__(deliver, place.taken)
-        self.plan: Plan | None = None
-        self._answerer = answerer
-        self._render = render
-
-    def rendered(self) -> T:
-        assert self.plan is not None
-        started = time.monotonic()
-        response = self._answerer.response(self.plan, self.results)
-        built = time.monotonic()
-        answer = self._render(response, self.plan.request)
-        self.add_phase("postprocess", built - started)
-        self.add_phase("encode", time.monotonic() - built)
-        return answer
-
-
-def _fail(call: Call, error: BaseException) -> None:
-    if not isinstance(error, KelpError):
-        log.error("a request failed inside the server", exc_info=error)
-        error = KelpError("the server failed on this request")
-    call.deliver(error)
-
-
-def _expire(call: Call, allowed_s: float) -> None:
-    call.deliver(TooLate(f"no answer within {allowed_s:.3g} s"))
-
-
-def _expire_in_queue(call: Call, allowed_s: float) -> None:
-    if not call.taken:
-        call.deliver(TooLate(f"the model was busy with other requests for {allowed_s:g} s"))
-
-
-def _hand_over(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], outcome: Any) -> None:
-    def settle() -> None:
-        if future.done():
-            return
-        if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-    try:
-        loop.call_soon_threadsafe(settle)
-    except RuntimeError:  # the loop is closed: the process is ending, and nobody waits
-        log.debug("an answer came after the end")

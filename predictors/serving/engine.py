@@ -20,7 +20,7 @@ from kelp.errors import InvalidRequest, KelpError, OutOfMemory
 from predictors.model import Model
 from predictors.serving.batcher import Batcher
 from predictors.serving.budget import PixelBudget
-from predictors.serving.call import Call, Work
+from predictors.serving.call import Work
 from predictors.serving.metrics import PredictorMetrics
 
 log = logging.getLogger("kelp.engine")
@@ -42,20 +42,17 @@ class Engine:
     the device's memory was too small, batches stay as small as the half from then on.
     """
 
-    def __init__(
-        self, batcher: Batcher, budget: PixelBudget, metrics: PredictorMetrics, finish: Callable[[Call], None]
-    ) -> None:
-        """`finish` is called, in a thread of the answers, once a call's last image is settled."""
+    def __init__(self, batcher: Batcher, budget: PixelBudget, metrics: PredictorMetrics) -> None:
         self._batcher = batcher
         self._budget = budget
         self._metrics = metrics
-        self._finish = finish
         self._prepared: SimpleQueue[_Prepared | None] = SimpleQueue()
         self._answers = ThreadPoolExecutor(answer_threads(), thread_name_prefix="answer")
         # Raw answers may hold device memory: the model waits rather than run ahead of their reading.
         self._unread = threading.BoundedSemaphore(answer_threads() + 1)
         self._threads: list[threading.Thread] = []
         self._strikes = 0
+        self._since: float | None = None
         self._failed_for_good: Callable[[BaseException], None] = lambda error: None
 
     def start(self, load: Callable[[], Model], failed: Callable[[BaseException], None]) -> None:
@@ -74,6 +71,12 @@ class Engine:
             thread.join(max(0.0, ends - time.monotonic()))
         self._answers.shutdown(wait=False)
         return not any(thread.is_alive() for thread in self._threads)
+
+    @property
+    def busy_s(self) -> float:
+        """How long the present prediction has been running; 0 between two."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
 
     def drop(self, work: Work) -> None:
         """An image that nobody wants any more."""
@@ -122,13 +125,14 @@ class Engine:
         for work in works:
             work.call.take()
         self._metrics.batch(len(works))
-        started = time.monotonic()
+        self._since = started = time.monotonic()
         error: BaseException | None = None
         try:
             raw = self._model.predict(prepared.batch)
         except Exception as raised:  # the model's own code: the batch is looked into
             # Its frames hold the batch, on the device too; they must be gone before the memory is given back.
             error = raised.with_traceback(None) if self._model.is_out_of_memory(raised) else raised
+        self._since = None
         self._observe("predict", started, works)
         if error is None:
             self._strikes = 0
@@ -192,7 +196,7 @@ class Engine:
     def _settle(self, work: Work, result: Any) -> None:
         self._budget.release(work.pixels)
         if work.call.settle(work.index, result):
-            self._answers.submit(self._finish, work.call)
+            self._answers.submit(work.call.finish)
 
     def _observe(self, phase: str, started: float, works: list[Work]) -> None:
         seconds = time.monotonic() - started

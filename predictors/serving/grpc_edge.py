@@ -67,7 +67,7 @@ class GrpcEdge:
         """Each call but inference: its request message → the fields of its response."""
         repository = self._repository
         return {
-            "ServerLive": lambda _: {"live": True},
+            "ServerLive": self._live,
             "ServerReady": lambda _: {"ready": self._plane.lifecycle.ready},
             "ModelReady": self._model_ready,
             "ServerMetadata": lambda _: repository.server(),
@@ -76,6 +76,10 @@ class GrpcEdge:
             "RepositoryModelLoad": self._load,
             "RepositoryModelUnload": self._unload,
         }
+
+    def _live(self, _: Any) -> dict[str, Any]:
+        self._repository.check_live()
+        return {"live": True}
 
     def _model_ready(self, request: Any) -> dict[str, Any]:
         self._repository.check_model(request.name, request.version)

@@ -30,17 +30,12 @@ class Intake:
         self,
         batcher: Batcher,
         budget: PixelBudget,
-        finish: Callable[[Call], None],
-        fail: Callable[[Call, BaseException], None],
         *,
         max_pixels: int,
         threads: int,
     ) -> None:
-        """`finish`: the last image of a call is settled; `fail`: the call ends with this error."""
         self._batcher = batcher
         self._budget = budget
-        self._finish = finish
-        self._fail = fail
         self._max_pixels = max_pixels
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
@@ -69,7 +64,7 @@ class Intake:
                 self._pool.submit(self._decode, call, plan, index, clock)
             self._decode(call, plan, 0, clock)
         except BaseException as error:  # whatever it is, the caller gets an answer
-            self._fail(call, error)
+            call.fail(error)
         finally:
             if announced:
                 self._batcher.announce(-announced)
@@ -97,7 +92,7 @@ class Intake:
         except BaseException as error:  # whatever it is, the caller gets an answer
             self._budget.release(held)
             self._batcher.announce(-1)
-            self._fail(call, error)
+            call.fail(error)
         else:
             clock.tick()
             self._batcher.put(work)
@@ -107,7 +102,7 @@ class Intake:
         self._batcher.announce(-1)
         clock.tick()
         if call.settle(index, result):
-            self._finish(call)
+            call.finish()
 
     def _checked(self, image: NDArray[Any]) -> RgbImage:
         height, width = image.shape[:2]

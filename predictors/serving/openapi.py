@@ -86,7 +86,7 @@ def openapi(card: Card) -> dict[str, Any]:
         },
         "paths": {
             "/v2": {get: _operation("Server metadata")},
-            "/v2/health/live": {get: _operation("Whether the process lives")},
+            "/v2/health/live": {get: _operation("Whether the process lives", 503)},
             "/v2/health/ready": {get: _operation("Whether the model can be used", 503)},
             "/v2/models": {get: _operation("Names of the models")},
             model: {get: _operation("Model metadata, the card's public part included", 404)},

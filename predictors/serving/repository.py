@@ -21,6 +21,10 @@ class Repository:
     def server(self) -> dict[str, Any]:
         return server_metadata(SERVER)
 
+    def check_live(self) -> None:
+        """NotReady where only a restart can help."""
+        self._plane.check_live()
+
     def check_ready(self) -> None:
         """NotReady unless the model is loaded and warm, and the server takes requests."""
         self._plane.lifecycle.check()

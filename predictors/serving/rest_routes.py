@@ -76,7 +76,7 @@ class Routes:
             case ["v2"]:
                 return _get(repository.server)
             case ["v2", "health", "live"]:
-                return _get(lambda: {"live": True})
+                return _get(lambda: {"live": True}, repository.check_live)
             case ["v2", "health", "ready"]:
                 return _get(lambda: {"ready": True}, repository.check_ready)
             case ["v2", "models"]:

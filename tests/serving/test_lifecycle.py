@@ -131,6 +131,20 @@ def test_images_that_break_the_model_do_not_end_the_process(tmp_path):
         assert post(predictor).status_code == 200
 
 
+def test_a_prediction_that_hangs_is_said_to_kubernetes(tmp_path):
+    limits = {"request_seconds": 0.2}
+    with (
+        Predictor(tmp_path, numpy_card(limits=limits), arguments=("--grace", "0")) as predictor,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        assert pool.submit(post, predictor, delay_s=20).result(20).status_code == 504
+        wait_for(lambda: predictor.get("/v2/health/live").status_code == 503)
+        assert error_of(predictor.get("/v2/health/live").text)["code"] == "stuck"
+        with pytest.raises(grpc.RpcError) as caught:
+            grpc_call(predictor, "ServerLive")
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
 def test_wrong_usage_is_two(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "predictors.serving", "--port", "x", "card.yaml"],
