@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from tests.chaos.boundaries import MORE, ONCE, Place, in_the_source
 from tests.chaos.conftest import Expect
+from tests.support.cvat import wait_for
 from tests.support.loop import FRAMES, Loop, passed_by
 
 STRICT = 0.6  # a conf_threshold that leaves some of the shapes out
@@ -73,3 +76,17 @@ def test_killed_there_and_started_again_the_run_ends_as_if_nothing_had_happened(
         loop.check_calm()
         if not place.second_run:
             loop.check_ownership(job, expected)
+
+
+def test_a_run_that_had_ended_is_not_begun_again_at_every_start(loop: Loop) -> None:
+    """Killed when the run was finished but its workflow was not: that is put right once, not tried for ever."""
+    with loop.job() as job:
+        loop.hold("run_ended")
+        job.start()
+        loop.wait_held()
+        loop.kill()
+        loop.start()
+        loop.wait_run(job)
+        with closing(sqlite3.connect(loop.folder / "bridge.db.workflows")) as workflows:
+            query = "SELECT count(*) FROM workflow_status WHERE status IN ('PENDING', 'ENQUEUED')"
+            wait_for(lambda: workflows.execute(query).fetchone() == (0,))

@@ -72,6 +72,20 @@ class Job:
     def start(self) -> None:
         self.cvat.start(self.id)
 
+    def told(self, count: int = 1) -> list[int]:
+        """Statuses of the deliveries that told of a start, newest first, once there are `count` and all have one.
+
+        The bridge's own writing is told as well, as a change of nothing but the date: that is not counted.
+        """
+
+        def read() -> list[int] | None:
+            rows = [r for r in self.cvat.deliveries(self.webhook) if "state" in r["request"].get("before_update", {})]
+            found = [row["status_code"] for row in rows]
+            return found if len(found) >= count and all(found) else None
+
+        statuses: list[int] = wait_for(read)
+        return statuses
+
     def shapes(self) -> list[Any]:
         """What is there and no person drew."""
         drawn = {shape["id"] for shape in self.persons}
