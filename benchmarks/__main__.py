@@ -20,7 +20,7 @@ from benchmarks.row import Row
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "performance.md"
-MODULES = ("geometry", "serving", "start", "webhooks", "writeback", "loop", "memory")
+MODULES = ("geometry", "yolo", "serving", "start", "webhooks", "writeback", "loop", "memory")
 
 
 def main() -> int:
