@@ -114,14 +114,19 @@ def _lock_file(url: sa.URL) -> IO[str]:
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
+    with contextlib.closing(sqlite3.connect(str(url.database), isolation_level=None)) as first:
+        # These belong to the file. Said on every connection they would wait for the writer.
+        first.execute("PRAGMA busy_timeout=30000")
+        first.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        first.execute("PRAGMA journal_mode=WAL")
     engine = sa.create_engine(url, pool_size=READERS + 1, max_overflow=0, connect_args={"check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not guessed by the driver
         for pragma in (
-            "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=20000",
-            "busy_timeout=30000", "foreign_keys=ON", "journal_size_limit=67108864",
+            "busy_timeout=30000", "synchronous=FULL", "wal_autocheckpoint=20000", "foreign_keys=ON",
+            "journal_size_limit=67108864",
         ):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}")
 
