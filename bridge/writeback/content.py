@@ -24,6 +24,8 @@ TOLERANCE_PX = 0.01
 # Below anything that matters, above what a float loses on its way through a database.
 _DECIMALS = 4
 _END = b"\n"
+# All that `_rest` reads of a shape without attributes and elements.
+_PLAIN = ("frame", "type", "label_id", "source", "rotation", "group", "occluded", "outside")
 
 
 def contents_of(shapes: Sequence[Mapping[str, Any]], defaults: Defaults) -> list[Content]:
@@ -39,10 +41,19 @@ def contents_of(shapes: Sequence[Mapping[str, Any]], defaults: Defaults) -> list
     flat = np.fromiter(chain.from_iterable(points), np.float64, sum(counts))
     # Adding zero turns -0.0 into 0.0.
     rounded = np.round(flat, _DECIMALS) + 0.0
+    flat_bytes, width = rounded.tobytes(), rounded.itemsize
+    plain: dict[tuple[Any, ...], bytes] = {}
     found, start = [], 0
     for shape, elements, count in zip(shapes, parts, counts, strict=True):
-        stop = start + count
-        found.append(orjson.dumps(_rest(shape, elements, defaults)) + _END + rounded[start:stop].tobytes())
+        stop = start + count * width
+        if elements or shape.get("attributes"):
+            key = orjson.dumps(_rest(shape, elements, defaults)) + _END
+        else:  # of thousands of shapes only a few differ in more than their points
+            same = tuple(map(shape.get, _PLAIN))
+            if (known := plain.get(same)) is None:
+                known = plain[same] = orjson.dumps(_rest(shape, elements, defaults)) + _END
+            key = known
+        found.append(key + flat_bytes[start:stop])
         start = stop
     return found
 
@@ -110,7 +121,8 @@ def pair(wanted: Iterable[tuple[int, Content]], there: Iterable[tuple[int, Conte
 
 
 def _elements(shape: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return sorted(shape.get("elements") or (), key=lambda element: element["label_id"])
+    elements = shape.get("elements")
+    return sorted(elements, key=lambda element: element["label_id"]) if elements else []
 
 
 def _rest(shape: Mapping[str, Any], elements: Sequence[Mapping[str, Any]], defaults: Defaults) -> list[Any]:
