@@ -16,6 +16,7 @@ from bridge.store.progress import Reading
 
 # A task's data may be under way when its jobs are announced.
 DATA_PATIENCE_S = 3600.0
+DATA_FIRST_PAUSE_S = 0.5
 DATA_PAUSE_S = 10.0
 
 
@@ -86,7 +87,7 @@ def refuse_unsuited(job: Job) -> None:
 async def wait_for_data(cvat: Cvat, job_id: int, tell: Callable[[str], Awaitable[None]]) -> None:
     """Return once the job's task has all of its data. RunEnds after an hour, or where the upload failed."""
     deadline = time.monotonic() + DATA_PATIENCE_S
-    pause = 0.5
+    pause = DATA_FIRST_PAUSE_S
     try:
         task_id = (await cvat.job(job_id)).task_id
         while not await _has_data(cvat, task_id):

@@ -29,7 +29,9 @@ IDLE_SECONDS = 1.0
 # Hundreds of webhooks a second are no reason to look hundreds of times.
 LEAST_SECONDS = 0.05
 
-_COLUMNS = (runs.c.id, runs.c.instance, runs.c.job_id, runs.c.project_id, runs.c.model, runs.c.priority)
+# A task that is in no project is its own.
+_PROJECT = sa.func.coalesce(runs.c.project_id, -runs.c.task_id).label("project_id")
+_COLUMNS = (runs.c.id, runs.c.instance, runs.c.job_id, _PROJECT, runs.c.model, runs.c.priority)
 
 
 class Scheduler:
@@ -72,7 +74,7 @@ class Scheduler:
         busy = sa.exists().where(
             active.c.state.in_(ACTIVE), active.c.instance == runs.c.instance, active.c.job_id == runs.c.job_id
         )
-        alike = (runs.c.priority, runs.c.instance, runs.c.project_id, runs.c.model)
+        alike = (runs.c.priority, runs.c.instance, _PROJECT, runs.c.model)
         order = (runs.c.created_at, runs.c.id)
         place = sa.func.row_number().over(partition_by=alike, order_by=order).label("place")
         ranked = sa.select(*_COLUMNS, runs.c.created_at, place).where(runs.c.state == "queued", ~busy).subquery()

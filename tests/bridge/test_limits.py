@@ -76,6 +76,7 @@ RUNS = st.lists(
         project_id=st.none() | st.integers(1, 3),
         model=st.sampled_from("mn"),
         priority=st.sampled_from([INTERACTIVE, BATCH]),
+        instance=st.just("http://cvat"),
     ),
     max_size=30,
     unique_by=lambda run: run.id,
