@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,7 +11,7 @@ from bridge.store.claims import Claim
 from bridge.store.tables import FINISHED, chunks, frames, ledger, ledger_jobs, readings, runs
 
 RUNS_AT_ONCE = 200
-PAGES_AT_ONCE = 2000
+PAGES_AT_ONCE = 1000
 
 
 def old_runs(connection: sa.Connection, before: float) -> list[Claim]:
@@ -33,9 +34,12 @@ def delete_runs(connection: sa.Connection, claims: list[Claim]) -> None:
 
 
 def shrink(connection: sa.Connection) -> None:
-    """Give free pages back to the file system (SQLite; PostgreSQL sees to that itself)."""
+    """Give some free pages back to the file system (SQLite; PostgreSQL sees to that itself)."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+        driver: Any = connection.connection.driver_connection
+        (free,) = driver.execute("PRAGMA freelist_count").fetchone()
+        for _ in range(min(free, PAGES_AT_ONCE)):
+            driver.execute("PRAGMA incremental_vacuum(1)")  # asked for more, Python's driver still stops after one
 
 
 def unseen_jobs(connection: sa.Connection, instance: str, before: float, limit: int) -> list[int]:
