@@ -78,7 +78,8 @@ def _rows(samples: Samples) -> list[Row]:
     first = last // 10
     memory = samples.around(last, samples.memory), samples.around(first, samples.memory)
     files = samples.around(last, samples.files), samples.around(first, samples.files)
-    speed = f"{last:,} whole runs in {samples.seconds:.0f} s, {samples.cpu_s / last * 1000:.0f} ms of the bridge's processor each"
+    cpu_ms = samples.cpu_s / last * 1000
+    speed = f"{last:,} whole runs in {samples.seconds:.0f} s, {cpu_ms:.0f} ms of the bridge's processor each"
     against = f"itself at run {first:,}"
     return [
         Row(
