@@ -15,12 +15,13 @@ from typing import IO, Any, TypeVar
 
 import sqlalchemy as sa
 
-from bridge.store.writer import Work, Writer, patiently
+from bridge.store.writer import DatabaseGone, Work, Writer, patiently
 from kelp.settings.process import SettingsError
 
 T = TypeVar("T")
 READERS = 4
 CHECKPOINT_SECONDS = 5.0
+SLACK_SECONDS = 0.5
 
 
 class Database:
@@ -48,7 +49,7 @@ class Database:
     async def write(self, work: Work[T], *, patience_s: float = 60.0) -> T:
         """Run `work` in a transaction and return its result once that is durable; see `Writer`."""
         assert self._writer is not None
-        return await asyncio.wrap_future(self._writer.submit(work, patience_s=patience_s))
+        return await _within(asyncio.wrap_future(self._writer.submit(work, patience_s=patience_s)), patience_s)
 
     async def read(self, work: Work[T], *, patience_s: float = 60.0) -> T:
         """Run `work` on a connection of its own, outside the writer's queue. DatabaseGone as for `write`."""
@@ -58,7 +59,8 @@ class Database:
             with self.engine.connect() as connection:
                 return work(connection)
 
-        return await asyncio.get_running_loop().run_in_executor(self._readers, patiently, attempt, deadline)
+        found = asyncio.get_running_loop().run_in_executor(self._readers, patiently, attempt, deadline)
+        return await _within(found, patience_s)
 
     def close(self) -> None:
         self._stop.set()
@@ -76,6 +78,14 @@ class Database:
             while not self._stop.wait(CHECKPOINT_SECONDS):
                 with contextlib.suppress(sqlite3.OperationalError):
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+async def _within(result: asyncio.Future[T], patience_s: float) -> T:
+    """`result`, or DatabaseGone: without a database others, with more patience, may stand before it in the queue."""
+    try:
+        return await asyncio.wait_for(result, patience_s + SLACK_SECONDS)
+    except TimeoutError:
+        raise DatabaseGone("the database does not answer") from None
 
 
 def now(connection: sa.Connection) -> float:
