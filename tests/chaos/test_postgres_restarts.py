@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.conftest import Expect
-from tests.support.cvat import CvatServer
-from tests.support.loop import Loop
+from tests.support.cvat import CvatServer, wait_for
+from tests.support.loop import ADOPT_S, Loop
 from tests.support.postgres import Postgres
 from tests.support.predictor import Predictor
 
@@ -56,16 +57,21 @@ def test_a_run_goes_on_after_the_server_restarted(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_run_waits_for_a_server_that_is_away(loop: Loop, postgres: Postgres, expect: Expect, mode: str) -> None:
+@pytest.mark.parametrize("away_s", [0.0, ADOPT_S, 3 * ADOPT_S])
+@pytest.mark.parametrize("at", ["frames_stored", "chunk_open", "chunk_closed"])
+def test_a_run_waits_for_a_server_that_is_away(
+    loop: Loop, postgres: Postgres, expect: Expect, at: str, away_s: float
+) -> None:
+    """Also for longer than other bridges would wait for this one."""
     with loop.job() as job:
-        loop.hold("frames_stored")
+        loop.hold(at)
         job.start()
         loop.wait_held()
-        postgres.stop(mode)
+        postgres.stop()
         try:
             loop.release()
-            loop.bridge.wait_log("membership_waits")
+            wait_for(lambda: loop.bridge.ready() == (503, ["the database does not answer"]))
+            time.sleep(away_s)
         finally:
             postgres.start()
         loop.wait_run(job)

@@ -99,6 +99,11 @@ class BridgeProcess:
     def metrics(self) -> str:
         return self.http.get(f"http://{self._host}:{self.ports['metrics']}/metrics").text
 
+    def ready(self) -> tuple[int, list[str]]:
+        """Status of the readiness, and what is missing."""
+        answer = self.http.get(f"http://{self._host}:{self.ports['metrics']}/health/ready")
+        return answer.status_code, answer.json()["missing"]
+
     def runs(self, **query: Any) -> list[Any]:
         rows: list[Any] = self.get("/api/v1/runs", **query)["runs"]
         return rows

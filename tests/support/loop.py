@@ -29,6 +29,7 @@ MODEL = "numpy-reef"
 LABELS = tuple({"name": name, "type": "polygon"} for name in ("red", "green", "blue"))
 FRAMES = 6
 IMAGES_A_REQUEST = 2
+ADOPT_S = 3.0  # so long a bridge may be silent before another one takes over its runs
 # Small portions: every request to the model becomes a chunk of its own, so that a short run has many boundaries.
 PATIENCE = {"flush_s": 0.0, "pause_s": 0.2, "longest_pause_s": 1.0, "grace_s": 0.5, "cancel_s": 0.1}
 
@@ -186,7 +187,7 @@ class Loop:
         settings = {
             "KELP_PORT": str(port),
             "KELP_PUBLIC_URL": f"http://{self.server.bridge_host}:{port}",
-            "KELP_ADOPT_SECONDS": "3",
+            "KELP_ADOPT_SECONDS": str(ADOPT_S),
             "KELP_RECONCILE_SECONDS": "1",
             "KELP_STEER": json.dumps(wishes),
             **self._database,
