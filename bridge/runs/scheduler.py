@@ -28,6 +28,8 @@ LOOK_AT = 256
 IDLE_SECONDS = 1.0
 # Hundreds of webhooks a second are no reason to look hundreds of times.
 LEAST_SECONDS = 0.05
+# Looking through thousands of queued runs takes a while; at most a quarter of the time is spent on it.
+REST = 3.0
 
 # A task that is in no project is its own.
 _PROJECT = sa.func.coalesce(runs.c.project_id, -runs.c.task_id).label("project_id")
@@ -40,6 +42,7 @@ class Scheduler:
         self._services = services
         self._limits = limits or Limits()
         self._news = news
+        self._pause_s = LEAST_SECONDS
 
     async def run(self) -> None:
         """Start runs for ever."""
@@ -53,13 +56,15 @@ class Scheduler:
             if not started:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), IDLE_SECONDS)
-            await asyncio.sleep(LEAST_SECONDS)
+            await asyncio.sleep(self._pause_s)
 
     async def _round(self) -> int:
         services = self._services
         if time.monotonic() > services.lease_until or services.working >= self._limits.at_once:
             return 0
+        began = time.monotonic()
         queued = await services.database.read(self._candidates)
+        self._pause_s = min(max(LEAST_SECONDS, REST * (time.monotonic() - began)), IDLE_SECONDS)
         if not queued:
             return 0
         claimed = await services.database.write(partial(self._claim, queued=queued))
