@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def run() -> list[Row]:
         for what, cluster in databases.items():
             rows.append(_quiet(what, folder / f"{what}-quiet", cluster))
             rows += _busy(what, folder / f"{what}-busy", cluster)
+    if "PostgreSQL" not in databases:
+        rows[0] = replace(rows[0], note=f"{rows[0].note}; PostgreSQL is not installed here, and not measured")
     return rows
 
 
