@@ -37,9 +37,10 @@ class Access:
         # A page that some other site shows in a browser of this machine must not reach it either.
         if not _is_from_here(scope):
             raise Forbidden("without KELP_API_TOKEN only this machine is answered")
-        host = urlsplit(f"//{_header(scope, b'host').decode('latin-1')}").hostname or ""
-        origin = urlsplit(_header(scope, b"origin").decode("latin-1")).hostname
-        if not is_loopback(host) or (origin is not None and not is_loopback(origin)):
+        host = _hostname("//" + _header(scope, b"host").decode("latin-1"))
+        # `null`, which a sandboxed frame or a file sends, is somebody else too.
+        origin = _header(scope, b"origin").decode("latin-1")
+        if not is_loopback(host) or (origin and not is_loopback(_hostname(origin))):
             raise Forbidden("without KELP_API_TOKEN only addresses of this machine are answered")
 
 
@@ -48,6 +49,13 @@ def _is_from_here(scope: Scope) -> bool:
     client = scope.get("client")
     passed_on = _header(scope, b"x-forwarded-for") or _header(scope, b"forwarded")
     return client is not None and is_loopback(client[0]) and not passed_on
+
+
+def _hostname(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:  # brackets that are no address
+        return ""
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -102,7 +102,7 @@ def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[
         elif own_settings is None or name in own_settings:
             settings[name] = _scalar(value)
         else:
-            there = ", ".join(sorted([*_OWN, *known, *own_settings]))
+            there = ", ".join(sorted({*_OWN, *known, *own_settings}))
             raise InvalidRequest(f"unknown parameter '{name}'; there are: {there}", code="unknown_parameter")
     return DetectParameters(
         model=_model_name(given.get("model_name", "")),

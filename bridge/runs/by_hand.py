@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.cvat.errors import CvatRefused
+from bridge.cvat.errors import CvatGone, CvatRefused
 from bridge.cvat.objects import Job
 from bridge.detect.reading import refuse_unsuited, why_refused
 from bridge.events.key import manual_key
@@ -17,7 +17,7 @@ from bridge.runs.endings import RunEnds
 from bridge.runs.limits import BATCH, INTERACTIVE
 from bridge.runs.services import Services
 from bridge.store.intake import NewRun
-from kelp.errors import BadGateway, Conflict, Forbidden, InvalidRequest
+from kelp.errors import BadGateway, Conflict, Forbidden, InvalidRequest, NotFound
 
 API_PATH = "/api/v1/runs"
 
@@ -54,6 +54,8 @@ async def ask(services: Services, request: Request) -> Asked:
     await services.catalog.check(parameters.model)
     try:
         jobs = await _jobs(services, request)
+    except CvatGone:  # of a task or project that is gone CVAT lists no jobs
+        raise NotFound(f"job {request.job} is not in CVAT", code="no_such_job") from None
     except CvatRefused as error:
         raise _refusal(error) from None
     batch = uuid.uuid4().hex if request.job is None else None

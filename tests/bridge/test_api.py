@@ -240,7 +240,14 @@ def test_without_a_token_the_api_is_closed_beyond_this_machine(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"X-Forwarded-For": "203.0.113.5"}]
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "[evil"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},  # a sandboxed frame of any site sends it
+        {"X-Forwarded-For": "203.0.113.5"},
+    ],
 )
 def test_another_sites_page_cannot_reach_the_open_api_of_this_machine(
     bridge: BridgeProcess, headers: dict[str, str]
@@ -319,7 +326,7 @@ def test_a_task_and_a_project_become_a_run_a_job(cvat: Cvat, bridge: BridgeProce
         ({"model": "numpy-reef", "job": 1, "task": 1}, 400, "exactly one"),
         ({"model": "numpy-reef", "job": 0}, 400, "job"),
         ({"model": "nobody", "job": 1}, 404, "numpy-reef"),
-        ({"model": "numpy-reef", "job": 99999999}, 404, "99999999"),
+        ({"model": "numpy-reef", "job": 99999999}, 404, "job 99999999 is not in CVAT"),
         ({"model": "numpy-reef", "task": 99999999}, 409, "no job"),
         ({"model": "numpy-reef", "job": 1, "parameters": {"on": "started"}}, 400, "on"),
         ({"model": "numpy-reef", "job": 1, "parameters": {"treshold": 1}}, 400, "treshold"),

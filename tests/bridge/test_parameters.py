@@ -70,6 +70,14 @@ def test_a_fault_is_named(query: str, named: str) -> None:
     assert named in refused.value.message
 
 
+def test_the_parameters_there_are_are_named_once_each() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse_query("model_name=m&colour=red", {"conf_threshold", "points_per_side"})
+    names = refused.value.message.partition("there are: ")[2].split(", ")
+    assert "points_per_side" in names
+    assert len(names) == len(set(names))
+
+
 def test_what_a_runtime_declares_itself_passes_with_its_type() -> None:
     parameters = parse_query("model_name=m&points_per_side=32&fine=true&mode=slow", {"points_per_side", "fine", "mode"})
     assert parameters.settings == {"points_per_side": 32, "fine": True, "mode": "slow"}
