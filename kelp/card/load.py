@@ -13,7 +13,18 @@ from kelp.errors import InvalidRequest
 from kelp.settings.model import parse_settings, settings_of
 
 # libyaml's loader is ten times faster; a YAML without it is still read.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """The safe loader, but a key that stands twice is an error: YAML forbids it, PyYAML lets the last one win."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                raise yaml.MarkedYAMLError(problem=f"'{key}' stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 class CardError(InvalidRequest):
@@ -98,7 +109,8 @@ def _faults(error: ValidationError) -> list[str]:
             lines.append(f"{field}: required, but not there")
         else:
             given = f", got {fault['input']!r}" if isinstance(fault["input"], (str, int, float, bool)) else ""
-            lines.append(f"{field}: {fault['msg'].removeprefix('Value error, ')}{given}")
+            told = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"{field}: {told.removesuffix(given)}{given}")
     return lines
 
 

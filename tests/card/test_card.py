@@ -43,6 +43,8 @@ def test_defaults_are_the_documented_ones() -> None:
         (with_line("resources: {limits: {cpu: many}}"), "x.yaml: resources.limits.cpu: expected a Kubernetes quantity"),
         (SMALL.replace("corals", "Corals!"), "x.yaml: name: "),
         (SMALL.replace("{uri: best.onnx}", "{uri: d, sha256: beef}"), "x.yaml: weights.sha256: "),
+        (with_line("name: reef"), "x.yaml: not YAML: 'name' stands twice"),
+        (with_line("settings: {conf_threshold: 0.2, conf_threshold: 0.3}"), "'conf_threshold' stands twice"),
         ("- a\n- b", "x.yaml: expected a mapping of fields, got list"),
         ("a: [", "x.yaml: not YAML: "),
         ("", "x.yaml: expected a mapping of fields"),
