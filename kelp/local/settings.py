@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -64,6 +65,14 @@ class CallerSettings(ProcessSettings):
     bridge_url: str = "http://127.0.0.1:8000"
     api_token: SecretStr = SecretStr("")
     cache: Path = Field(default_factory=default_cache)
+
+    @field_validator("v2_url", "bridge_url")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("expected an address such as http://localhost:8100")
+        return value
 
 
 def load_settings_file(path: Path) -> None:

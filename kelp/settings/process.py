@@ -71,7 +71,8 @@ class ProcessSettings(BaseSettings):
 
 
 def _faults(error: ValidationError) -> list[str]:
-    return [
-        f"{PREFIX}{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors(include_url=False, include_input=False)
-    ]
+    lines = []
+    for fault in error.errors(include_url=False, include_input=False):
+        name = "_".join(str(part) for part in fault["loc"]).upper()  # empty: of several together, named in the message
+        lines.append((f"{PREFIX}{name}: " if name else "") + fault["msg"].removeprefix("Value error, "))
+    return lines

@@ -48,6 +48,8 @@ def test_every_command_can_be_loaded_and_says_what_it_does(name):
         (["infer", "reef", "/nowhere.jpg"], 2, "/nowhere.jpg: no such file"),
         (["models"], 3, NOBODY),
         (["runs"], 3, "no bridge answers"),
+        (["runs", "-o", "json"], 3, "no bridge answers"),
+        (["runs", "-o", "json", "cancel", "1"], 2, "kelp runs cancel -o json"),
         (["annotate", "--model", "reef"], 2, "exactly one of --job, --task and --project"),
         (["annotate", "--model", "reef", "--job", "1", "--task", "2"], 2, "exactly one of"),
         (["annotate", "--model", "reef", "--job", "1", "--set", "conf"], 2, "expected NAME=VALUE"),
@@ -65,6 +67,20 @@ def test_an_error_is_one_line_and_a_code_that_means_something(arguments, code, t
     assert "Traceback" not in done.stderr
     if code != 2 or "kelp:" in done.stderr:
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["KELP_V2_URL", "KELP_BRIDGE_URL"])
+@pytest.mark.parametrize("address", ["127.0.0.1:8100", "ftp://reef", "http://"])
+def test_an_address_that_is_none_is_a_wrong_setting_not_a_server_that_is_away(name, address):
+    done = run_kelp("models" if name == "KELP_V2_URL" else "runs", **{name: address})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"kelp: {name}: expected an address such as http://")
+
+
+def test_settings_that_contradict_each_other_are_named_once():
+    done = run_kelp("up", "--host", "0.0.0.0")
+    assert done.returncode == 2
+    assert done.stderr.startswith("kelp: KELP_V2_HOST 0.0.0.0 ")
 
 
 def test_twice_verbose_shows_where_an_error_came_from():

@@ -135,4 +135,4 @@ def _print(results: list[dict[str, Any]]) -> None:
     print_columns(("IMAGE", "FOUND", "TIME", "LABELS"), rows)
     saved = [result["saved"] for result in results if "saved" in result]
     if saved:
-        say(f"{len(saved)} pictures in {Path(saved[0]).parent}")
+        say(f"{len(saved)} {'picture' if len(saved) == 1 else 'pictures'} in {Path(saved[0]).parent}")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kelp.cli.exits import UsageError
 from kelp.cli.following import exit_code_of, follow_all, print_runs
 from kelp.cli.output import DocumentOption, Format, OutputOption, print_document, say
 from kelp.cli.servers import bridge
@@ -19,9 +20,11 @@ FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="wait until i
 
 
 @app.callback(invoke_without_command=True)
-def runs(ctx: typer.Context) -> None:
+def runs(ctx: typer.Context, output: OutputOption = None) -> None:
     if ctx.invoked_subcommand is None:
-        list_runs()
+        list_runs(output=output)
+    elif output is not None:
+        raise UsageError(f"-o belongs behind the command: kelp runs {ctx.invoked_subcommand} -o {output.value}")
 
 
 @app.command("list")
