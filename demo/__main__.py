@@ -6,7 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+import httpx
 from rich.console import Console
+from rich.markup import escape
 
 from demo.show.stage import ROOT
 from demo.show.story import play
@@ -20,8 +22,8 @@ def main() -> int:
     console = Console(highlight=False)
     try:
         return play(given.out.resolve(), console, stay=given.stay)
-    except RuntimeError as error:
-        console.print(f"[red]✗[/] {error}", markup=True)
+    except (RuntimeError, httpx.HTTPError) as error:
+        console.print(f"[red]✗[/] {escape(str(error) or type(error).__name__)}")
         return 1
     except KeyboardInterrupt:
         console.print("interrupted; everything was stopped")

@@ -44,16 +44,20 @@ class Processes:
         self.stop()
 
     def start(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> None:
-        """Starts `command`; what it prints goes to NAME.log."""
+        """Starts `command`; what it prints goes to NAME.log. Kelp's settings of this shell are not passed on."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("KELP_")}
         with (self._logs / f"{name}.log").open("wb") as log:
             self._started[name] = subprocess.Popen(
-                command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, env={**inherited, **variables}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def wait_until(self, what: str, holds: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Polls until `holds`. RuntimeError where a process ended meanwhile, or it took too long."""
+        """Polls until `holds`; a server that does not answer is asked again.
+
+        RuntimeError where a process ended meanwhile, or it took too long.
+        """
         deadline = time.monotonic() + seconds
-        while not holds():
+        while not _holds_now(holds):
             for name, process in self._started.items():
                 if process.poll() is not None:
                     raise RuntimeError(f"{name} ended with {process.returncode}:\n{self.tail(name)}")
@@ -102,6 +106,13 @@ def answers(url: str) -> bool:
     """Whether `url` answers 200 now."""
     try:
         return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _holds_now(holds: Callable[[], bool]) -> bool:
+    try:
+        return holds()
     except httpx.HTTPError:
         return False
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from demo.reef import DEMO_SEEDS, Scene, render
@@ -46,7 +47,7 @@ def play(out: Path, console: Console, *, stay: bool = False) -> int:
         left = processes.stop()
     faults = [*outcome.faults, *(f"still running after the end: {command}" for command in left)]
     for fault in faults:
-        console.print(f"[red]✗ {fault}")
+        console.print(f"[red]✗ {escape(fault)}")
     if not faults:
         console.print(
             "[green]✓[/] every frame answered, every shape stored, the model asleep again, nothing left behind"
