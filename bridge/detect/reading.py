@@ -114,10 +114,10 @@ async def _has_data(cvat: Cvat, task_id: int) -> bool:
     return request.get("status") == "finished"
 
 
-def reading_of(work: Work, annotations: dict[str, Any]) -> Reading:
-    """What is kept of the first look at the job."""
+def reading_of(work: Work, model: str, annotations: dict[str, Any]) -> Reading:
+    """What is kept of the first look at the job. `model`: without its version, as the ledger knows it."""
     return Reading(
-        job=work.to_json(),
+        job={**work.to_json(), "model": model},
         shapes=frozenset(shape["id"] for shape in annotations["shapes"]),
         tags=frozenset(tag["id"] for tag in annotations["tags"]),
     )

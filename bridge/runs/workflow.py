@@ -110,7 +110,7 @@ async def _try_step(
         detection.reset()
         try:
             await services.database.write(partial(runs.mark_active, claim=claim, state="running", message=message))
-            await detection.pause(pause * random.uniform(0.8, 1.2))
+            await detection.reins.pause(pause * random.uniform(0.8, 1.2))
         except RunEnds as end:
             return [end.state, end.reason]
         pause = min(pause * 2, patience.longest_pause_s)

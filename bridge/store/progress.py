@@ -86,8 +86,13 @@ def load_reading(connection: sa.Connection, run_id: str) -> Reading | None:
     return Reading(orjson.loads(row.job), frozenset(ids[:border]), frozenset(ids[border + 1 :]))
 
 
-def save_frames(connection: sa.Connection, claim: Claim, results: Sequence[FrameResult]) -> bool:
-    """Keep frames and their shapes, and count them in the run. Whether the run is to be cancelled."""
+def save_frames(
+    connection: sa.Connection,
+    claim: Claim,
+    results: Sequence[FrameResult],
+    counted: Mapping[str, Mapping[str, int]] | None = None,
+) -> None:
+    """Keep frames and their shapes, and count them in the run; `counted`: name → thing → how many more."""
     run = claims.check(connection, claim)
     known = set(
         connection.scalars(
@@ -122,8 +127,19 @@ def save_frames(connection: sa.Connection, claim: Claim, results: Sequence[Frame
         frames_failed=run.frames_failed + failed,
         shapes_found=run.shapes_found + sum(len(result.bodies) for result in new),
         message=None,
+        **_added(run.details, counted if new else None),
     )
-    return bool(run.cancel)
+
+
+def _added(details: str | None, counted: Mapping[str, Mapping[str, int]] | None) -> dict[str, str]:
+    if not counted:
+        return {}
+    known = orjson.loads(details) if details else {}
+    for name, numbers in counted.items():
+        sums = known.setdefault(name, {})
+        for thing, number in numbers.items():
+            sums[thing] = sums.get(thing, 0) + number
+    return {"details": orjson.dumps(known).decode()}
 
 
 def finished_frames(connection: sa.Connection, run_id: str) -> list[tuple[int, int, str | None]]:

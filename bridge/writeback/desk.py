@@ -10,9 +10,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -46,6 +45,9 @@ class Tally:
     touched: int = 0
     covered: int = 0
 
+    def to_json(self) -> dict[str, int]:
+        return {f"shapes_{name}": number for name, number in asdict(self).items() if number}
+
 
 class Desk:
     """The write-back of one run. `go_on` is awaited before each change in CVAT and may raise to stop the run there."""
@@ -72,29 +74,37 @@ class Desk:
         self._replace = replace
         self._go_on = go_on
         self._grace_s = grace_s
-        self._chunks: dict[int, Chunk] = {}
+        self._number = 0
+        self._answered: set[Key] = set()
+        # Chunks without an answer, and those that were sent more than once: a sending of them may arrive late.
+        self._doubtful: dict[int, Chunk] = {}
         self._held = Held()
         # Whether the job may hold something of ours that this run did not see itself put there.
         self._must_compare = self._must_settle = False
         self.tally = Tally()
 
-    async def open(self, annotations: Mapping[str, Any] | None = None) -> None:
-        """Take up where an earlier try stopped. `annotations`: CVAT's, if they were read just now."""
+    async def open(self) -> None:
+        """Take up where an earlier try stopped."""
         chunks = await self._database.read(partial(progress.load_chunks, run_id=self._claim.run_id))
-        self._chunks = {chunk.number: chunk for chunk in chunks}
-        self._must_settle = any(chunk.sendings > 1 for chunk in chunks)
-        doubtful = [chunk for chunk in chunks if chunk.ids is None]
-        for chunk in doubtful:
+        self._number = max((chunk.number for chunk in chunks), default=0)
+        self._answered = {key for chunk in chunks if chunk.ids is not None for key in chunk.keys}
+        self._doubtful = {chunk.number: chunk for chunk in chunks if chunk.ids is None or chunk.sendings > 1}
+        lines, _ = await self._database.read(partial(ledger.read, book=self._book))
+        created = {id_ for chunk in chunks for id_ in chunk.ids or ()}
+        earlier = any(line.id not in created for line in lines)
+        self._must_settle = earlier or any(chunk.sendings > 1 for chunk in chunks)
+        self._must_compare = earlier or bool(self._doubtful)
+        unanswered = [chunk for chunk in chunks if chunk.ids is None]
+        for chunk in unanswered:
             await self._resolve(chunk)
-        if not doubtful:
-            await self._look(annotations)
+        if self._must_compare and not unanswered:
+            await self._look()
 
     async def write(self, frames: Sequence[int], sheets: Sequence[Sheet] | None = None) -> None:
         """Create what is missing of `frames`. `sheets`: all of their shapes, where the caller has them at hand."""
         for part in [frames] if sheets is not None else _slices(frames):
             mine = await self._load(part) if sheets is None else sheets
-            answered = self._answered()
-            missing = [sheet for sheet in mine if sheet.key not in answered]
+            missing = [sheet for sheet in mine if sheet.key not in self._answered]
             if missing and self._must_compare:
                 await self._bring(part, mine, delete=False)
             else:
@@ -104,34 +114,26 @@ class Desk:
         """Read again, then take away what is ours and not wanted any more on `frames` (those that were answered)."""
         if not self._must_settle:
             return
-        await self._look(None)
+        await self._look()
         for part in _slices(frames):
             await self._bring(part, await self._load(part), delete=True)
 
-    async def _look(self, annotations: Mapping[str, Any] | None) -> None:
+    async def _look(self) -> None:
         lines, foreign = await self._database.read(partial(ledger.read, book=self._book))
-        self._held = Held(lines=by_place(lines), foreign=foreign)
-        created = {id_ for chunk in self._chunks.values() for id_ in chunk.ids or ()}
-        earlier = any(line.id not in created for line in lines)
-        self._must_settle |= earlier
-        self._must_compare |= earlier or any(self._copies().values())
-        if not self._must_compare:
-            return
-        if annotations is None:
-            annotations = await self._cvat.annotations(self._book.job_id)
-        self._held.present = await asyncio.to_thread(present_in, annotations, self._reading, self._defaults)
+        annotations = await self._cvat.annotations(self._book.job_id)
+        present = await asyncio.to_thread(present_in, annotations, self._reading, self._defaults)
+        self._held = Held(present, by_place(lines), foreign)
 
     async def _load(self, frames: Sequence[int]) -> list[Sheet]:
         run_id = self._claim.run_id
         stored = await self._database.read(partial(progress.load_shapes, run_id=run_id, numbers=frames))
         return [sheet for frame in frames if frame in stored for sheet in sheets_of(frame, *stored[frame])]
 
-    def _answered(self) -> set[Key]:
-        return {key for chunk in self._chunks.values() if chunk.ids is not None for key in chunk.keys}
-
     def _copies(self) -> dict[Key, int]:
         """How often each key was sent without an answer."""
-        return {key: chunk.sendings - (chunk.ids is not None) for chunk in self._chunks.values() for key in chunk.keys}
+        return {
+            key: chunk.sendings - (chunk.ids is not None) for chunk in self._doubtful.values() for key in chunk.keys
+        }
 
     # Deciding
 
@@ -142,8 +144,7 @@ class Desk:
             result = await self._decide(is_tag, frames, mine)
             await self._create([mine[number] for number in result.create])
             if delete:
-                answered = self._answered()
-                self.tally.kept += sum(mine[number].key not in answered for number in result.kept)
+                self.tally.kept += sum(mine[number].key not in self._answered for number in result.kept)
                 self.tally.touched += len(result.touched)
                 self.tally.covered += len(result.covered)
                 await self._delete(is_tag, frames, result.delete)
@@ -156,10 +157,10 @@ class Desk:
         return result
 
     def _plan(self, is_tag: bool, frames: Sequence[int], sheets: Sequence[Sheet]) -> Plan:
-        answered, copies = self._answered(), self._copies()
+        copies = self._copies()
         bodies = [orjson.loads(sheet.body) for sheet in sheets]
         wanted = [
-            Wanted(content, body, _sent(sheet.key, answered, copies), copies.get(sheet.key, 0))
+            Wanted(content, body, _sent(sheet.key, self._answered, copies), copies.get(sheet.key, 0))
             for sheet, body, content in zip(sheets, bodies, contents_of(bodies, self._defaults), strict=True)
         ]
         held = self._held
@@ -188,10 +189,10 @@ class Desk:
     async def _create(self, sheets: Sequence[Sheet]) -> None:
         for part in portions(sheets):
             await self._go_on()
-            number = max(self._chunks, default=0) + 1
-            chunk = Chunk(number, [sheet.key for sheet in part], None, time.time(), 1)
+            chunk = Chunk(self._number + 1, [sheet.key for sheet in part], None, time.time(), 1)
             await self._database.write(partial(progress.open_chunk, claim=self._claim, chunk=chunk))
-            self._chunks[number] = chunk
+            self._number = chunk.number
+            self._doubtful[chunk.number] = chunk
             await self._send(chunk, part)
 
     async def _send(self, chunk: Chunk, sheets: Sequence[Sheet]) -> None:
@@ -223,14 +224,18 @@ class Desk:
 
         await self._database.write(write)
         boundary("chunk_closed", run=self._claim.run_id, chunk=chunk.number)
-        self._chunks[chunk.number] = closed
+        self._answered.update(keys)
+        if chunk.sendings > 1:
+            self._doubtful[chunk.number] = closed
+        else:
+            del self._doubtful[chunk.number]
         metrics.SHAPES_WRITTEN.inc(len(lines))
 
     async def _resolve(self, chunk: Chunk) -> None:
         """Find out what of a chunk without an answer is there, and send the rest."""
         patience_s = self._grace_s * (1 + len(chunk.keys) / SLOW_ROWS_A_SECOND)
         await asyncio.sleep(max(0.0, chunk.sent_at + patience_s - time.time()))
-        await self._look(None)
+        await self._look()
         frames = sorted({frame for frame, _ in chunk.keys})
         doubtful = set(chunk.keys)
         sheets = await self._load(frames)
@@ -256,7 +261,7 @@ class Desk:
         self._must_settle = True
         again = Chunk(chunk.number, chunk.keys, None, time.time(), chunk.sendings + 1)
         await self._database.write(partial(progress.reopen_chunk, claim=self._claim, chunk=again))
-        self._chunks[chunk.number] = again
+        self._doubtful[chunk.number] = again
         await self._send(again, rest)
 
 

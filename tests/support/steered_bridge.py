@@ -20,7 +20,7 @@ from bridge.settings import BridgeSettings
 
 # wish → the module and the name of the constant.
 CONSTANTS = {
-    "images_a_request": ("bridge.detect.run", "IMAGES_A_REQUEST"),
+    "images_a_request": ("bridge.detect.stream", "IMAGES_A_REQUEST"),
     "get_timeout_s": ("bridge.cvat.transport", "TIMEOUT_S"),
     "change_timeout_s": ("bridge.cvat.client", "CHANGE_TIMEOUT_S"),
     "version": ("bridge.runs.workflow", "VERSION"),

@@ -1,0 +1,80 @@
+"""Starts a run's model while its job is read, so that a cold start hides behind the reading."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+from bridge import metrics
+from bridge.models.catalog import Catalog, ModelCard
+from bridge.runs.endings import RunEnds
+from bridge.runs.reins import Reins
+from kelp.client import AsyncClient
+from kelp.errors import NotFound, NotReady
+
+# A model that is ready within this was not asleep.
+AWAKE_S = 0.2
+TELL_SECONDS = 2.0
+
+
+class Waking:
+    def __init__(self, client: AsyncClient, catalog: Catalog, model: str, reins: Reins) -> None:
+        self._client = client
+        self._catalog = catalog
+        self._model = model
+        self._reins = reins
+        self._card: ModelCard | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def card(self) -> ModelCard:
+        """The model's card. RunEnds where there is no such model."""
+        if self._card is None:
+            try:
+                self._card = await self._catalog.card(self._model)
+            except NotFound:
+                raise RunEnds("failed", f"there is no model '{self._model}' (any more)") from None
+        return self._card
+
+    def begin(self) -> None:
+        """Wake the model, if that was not begun already."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._wait_ready())
+            self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def until_ready(self) -> None:
+        """Return once the model is ready, the run saying that it waits. RunEnds if it does not start in its time."""
+        self.begin()
+        assert self._task is not None
+        card = await self.card()
+        began = time.monotonic()
+        done, _ = await asyncio.wait({self._task}, timeout=AWAKE_S)
+        while not done:
+            waited = time.monotonic() - began
+            await self._reins.wait_for_others(f"waiting for {card.name} to start ({waited:.0f} s)")
+            done, _ = await asyncio.wait({self._task}, timeout=TELL_SECONDS)
+            if done:
+                metrics.COLD_START.labels(card.name).observe(time.monotonic() - began)
+        try:
+            self._task.result()
+        except NotFound:
+            raise RunEnds("failed", f"there is no model '{card.name}' (any more)") from None
+        except NotReady as error:
+            late = f"{card.name} did not start within {card.start_timeout_s:.0f} s: {error.message}"
+            raise RunEnds("failed", late) from None
+        await self._reins.resume()
+
+    def reset(self) -> None:
+        """Before a step is tried again: ask anew."""
+        self._card = None
+        if self._task is not None and self._task.done():
+            self._task = None
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await self._task
+
+    async def _wait_ready(self) -> None:
+        await self._client.wait_ready(self._model, timeout_s=(await self.card()).start_timeout_s)
