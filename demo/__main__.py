@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "demo" / "out", help="where page, pictures and logs go")
     given = parser.parse_args()
     console = Console(highlight=False)
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: whatever was started is stopped
+        signal.signal(ending, signal.default_int_handler)
     try:
         return play(given.out.resolve(), console, stay=given.stay)
     except (RuntimeError, httpx.HTTPError) as error:
