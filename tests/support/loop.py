@@ -188,7 +188,7 @@ class Loop:
             "KELP_PORT": str(port),
             "KELP_PUBLIC_URL": f"http://{self.server.bridge_host}:{port}",
             "KELP_ADOPT_SECONDS": str(ADOPT_S),
-            "KELP_RECONCILE_SECONDS": "1",
+            "KELP_RECONCILE_SECONDS": "5" if self.server.real else "1",
             "KELP_STEER": json.dumps(wishes),
             **self._database,
             **self._env,

@@ -68,7 +68,9 @@ def main() -> None:
     log.configure(settings.log_level, settings.log_format)
     for wish, (module, name) in CONSTANTS.items():
         if wish in wishes:
-            setattr(importlib.import_module(module), name, wishes[wish])
+            owner = importlib.import_module(module)
+            getattr(owner, name)  # else it has moved
+            setattr(owner, name, wishes[wish])
     from bridge.process import run
     from bridge.runs.services import Patience
 
