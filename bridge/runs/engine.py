@@ -33,6 +33,7 @@ async def start(services: Services) -> Engine:
     membership = Membership(services, name)
     await membership.join()
     _launch(services)
+    await membership.take_up_unstarted()
     engine = Engine(services, name, membership)
     scheduler = Scheduler(services, services.news)
     engine.spawn(membership.run)

@@ -90,6 +90,13 @@ class Membership:
         if outdated:
             log.event("outdated_runs_requeued", runs=len(outdated), version=workflow.VERSION)
 
+    async def take_up_unstarted(self) -> None:
+        """At start: runs that an earlier process of our name claimed and had not begun; the rest DBOS takes up."""
+        ours = await self._services.database.read(partial(executors.active_claims, executor=self._services.executor))
+        for claim in ours:
+            if await DBOS.get_workflow_status_async(workflow.workflow_id(claim)) is None:
+                await self._take_up(claim)
+
     async def run(self) -> None:
         """Heartbeats, adoption, cancel requests and lost workflows, for ever."""
         beats_s = min(5.0, self._silent_s / 6)

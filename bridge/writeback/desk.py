@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -83,8 +84,8 @@ class Desk:
         self._must_compare = self._must_settle = False
         self.tally = Tally()
 
-    async def open(self) -> None:
-        """Take up where an earlier try stopped."""
+    async def open(self, annotations: Mapping[str, Any] | None = None) -> None:
+        """Take up where an earlier try stopped. `annotations`: CVAT's, if they were read just now."""
         chunks = await self._database.read(partial(progress.load_chunks, run_id=self._claim.run_id))
         self._number = max((chunk.number for chunk in chunks), default=0)
         self._answered = {key for chunk in chunks if chunk.ids is not None for key in chunk.keys}
@@ -98,7 +99,7 @@ class Desk:
         for chunk in unanswered:
             await self._resolve(chunk)
         if self._must_compare and not unanswered:
-            await self._look()
+            await self._look(annotations)
 
     async def write(self, frames: Sequence[int], sheets: Sequence[Sheet] | None = None) -> None:
         """Create what is missing of `frames`. `sheets`: all of their shapes, where the caller has them at hand."""
@@ -118,9 +119,10 @@ class Desk:
         for part in _slices(frames):
             await self._bring(part, await self._load(part), delete=True)
 
-    async def _look(self) -> None:
+    async def _look(self, annotations: Mapping[str, Any] | None = None) -> None:
         lines, foreign = await self._database.read(partial(ledger.read, book=self._book))
-        annotations = await self._cvat.annotations(self._book.job_id)
+        if annotations is None:
+            annotations = await self._cvat.annotations(self._book.job_id)
         present = await asyncio.to_thread(present_in, annotations, self._reading, self._defaults)
         self._held = Held(present, by_place(lines), foreign)
 
