@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -69,9 +70,10 @@ def test_a_run_that_was_stopped_before_the_bridge_died_stays_stopped(loop: Loop)
         run_id = wait_for(lambda: loop.bridge.runs(job=job.id))[0]["id"]
         loop.bridge.wait_log("boundary", at="chunk_closed", run=run_id)
         loop.hold("step_done", step="annotate")
-        assert loop.bridge.post(f"/api/v1/runs/{run_id}/cancel").status_code == 202
-        loop.wait_held()
-        loop.kill()
+        with ThreadPoolExecutor(1) as asking:  # it may be held before it can answer
+            asking.submit(loop.bridge.post, f"/api/v1/runs/{run_id}/cancel")
+            loop.wait_held()
+            loop.kill()
         written = job.found()
         loop.start()
         loop.wait_run(job, "cancelled")
@@ -95,3 +97,17 @@ def test_after_a_kill_the_model_is_asked_only_for_frames_that_were_not_answered(
         loop.wait_run(job)
         assert loop.before_model.count("POST", INFER) - asked == (FRAMES - stored) / IMAGES_A_REQUEST
         loop.check(job, expect())
+
+
+def test_a_bridge_that_is_told_to_stop_leaves_its_run_to_the_next_one(loop: Loop, expect: Expect) -> None:
+    expected = expect()
+    with loop.job(query="delay_s=0.5") as job:
+        job.start()
+        run_id = wait_for(lambda: loop.bridge.runs(job=job.id))[0]["id"]
+        loop.bridge.wait_log("boundary", at="chunk_closed", run=run_id)
+        assert loop.bridge.terminate() == 0
+        assert 0 < sum(job.found().values()) < sum(expected.values())
+        loop.start()
+        loop.wait_run(job)
+        loop.check(job, expected)
+        loop.check_ownership(job, expected)

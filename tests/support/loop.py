@@ -152,14 +152,19 @@ class Loop:
         assert self._bridge is not None, "no bridge runs"
         return self._bridge
 
-    def start(self, *, env: Mapping[str, str] | None = None, keep_hold: bool = False, **steer: Any) -> BridgeProcess:
-        """Start the bridge (again); it answers when this returns. `keep_hold`: a hold set before is for this one."""
+    def start(
+        self, *, env: Mapping[str, str] | None = None, keep_hold: bool = False, wait: bool = True, **steer: Any
+    ) -> BridgeProcess:
+        """Start the bridge (again); with `wait` it answers when this returns.
+
+        `keep_hold`: a hold that was set before is for this one.
+        """
         if not keep_hold:
             self.release()
         if self._bridge is not None:
             assert self._bridge.process.poll() is not None, "the bridge runs already"
             self._bridge.http.close()
-        self._bridge = self._launch(self.port, self.folder, env or {}, steer)
+        self._bridge = self._launch(self.port, self.folder, env or {}, steer, wait)
         return self._bridge
 
     def clear(self) -> None:
@@ -180,7 +185,9 @@ class Loop:
         self._others.append(other)
         return other
 
-    def _launch(self, port: int, folder: Path, env: Mapping[str, str], steer: Mapping[str, Any]) -> BridgeProcess:
+    def _launch(
+        self, port: int, folder: Path, env: Mapping[str, str], steer: Mapping[str, Any], wait: bool = True
+    ) -> BridgeProcess:
         folder.mkdir(parents=True, exist_ok=True)
         wishes: dict[str, Any] = {**self._steer, **steer, "hold": str(folder / "hold.json")}
         wishes["patience"] = {**PATIENCE, **wishes.get("patience", {})}
@@ -201,6 +208,7 @@ class Loop:
             v2_url=self.before_model.url,
             env=settings,
             module="tests.support.steered_bridge",
+            wait=wait,
         )
 
     def kill(self) -> None:
