@@ -107,7 +107,9 @@ class Catalog:
         """NotFound for a model that was never seen, while the list is fresh; anything else is given its chance."""
         if model in self.known:
             return
-        if time.monotonic() - self._tried_at > JUST_NOW_S:
+        never = self._tried_at == float("-inf")
+        # While the endpoint is away nobody waits for it: the list is asked for in the background.
+        if never or (self.is_fresh and time.monotonic() - self._tried_at > JUST_NOW_S):
             try:
                 await asyncio.wait_for(asyncio.shield(self.refresh()), LOOK_AGAIN_S)
             except TimeoutError:

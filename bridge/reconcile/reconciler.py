@@ -69,6 +69,7 @@ class Reconciler:
             log.event("deliveries_not_listed", level=logging.WARNING, error=error)
             return
         self._health.reconciler = None
+        log.event("deliveries_checked", level=logging.DEBUG)
 
     def _ours(self, webhook: Webhook) -> DetectParameters | None:
         """What `webhook` asks of us; None where it points elsewhere or asks for what does not exist."""

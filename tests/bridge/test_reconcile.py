@@ -50,8 +50,7 @@ def test_what_was_missed_while_the_bridge_was_down_is_done_when_it_is_up(
     cvat.start(task.jobs[0])  # before the bridge was ever there: nobody's business
     wait_for(lambda: statuses(cvat, webhook) and None not in statuses(cvat, webhook)[:1])
     with start(folder, cvat, predictor, port) as bridge:
-        bridge.wait_log("ready")
-        wait_for(lambda: bridge.get("/health/ready")["notes"] == [])
+        bridge.wait_log("deliveries_checked")
     before = len(cvat.deliveries(webhook))
     cvat.start(task.jobs[1])
     wait_for(lambda: len(cvat.deliveries(webhook)) > before and statuses(cvat, webhook)[0] == 502)
@@ -70,8 +69,7 @@ def test_what_was_missed_while_the_bridge_was_down_is_done_when_it_is_up(
         assert held(cvat, project, task.jobs[number]) == found_by_seed([number])
     # A third process finds everything done.
     with start(folder, cvat, predictor, port) as bridge:
-        bridge.wait_log("ready")
-        wait_for(lambda: bridge.get("/health/ready")["notes"] == [])
+        bridge.wait_log("deliveries_checked")
         assert len(bridge.runs()) == 2
 
 
@@ -81,8 +79,7 @@ def test_deliveries_refused_for_a_wrong_secret_are_made_good(
     project = cvat.project(labels())
     (job,) = cvat.task(project, pngs(1)).jobs
     with start(folder, cvat, predictor, port, KELP_RECONCILE_SECONDS="3600") as bridge:
-        bridge.wait_log("ready")
-        wait_for(lambda: bridge.get("/health/ready")["notes"] == [])
+        bridge.wait_log("deliveries_checked")
         webhook = cvat.webhook(project, bridge.webhook_url(QUERY), secret="a typing error")
         other = cvat.webhook(project, bridge.webhook_url("model_name=nobody"))
         cvat.start(job)
