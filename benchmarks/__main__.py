@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -24,6 +25,8 @@ MODULES = ("geometry", "yolo", "serving", "start", "webhooks", "writeback", "loo
 
 
 def main() -> int:
+    # Ended from outside, the processes that are measured end too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(MODULES)}")
     parser.add_argument("--list", action="store_true", help="only say what there is")

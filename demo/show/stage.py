@@ -74,8 +74,18 @@ def _patched_card(out: Path) -> Card:
 
 def model_state(addresses: Addresses) -> str:
     """The model's state: asleep, starting, ready or failing."""
-    parameters = get_json(f"{addresses.v2}/v2/models/{MODEL}")["parameters"]
-    return str(parameters["card"]["state"])
+    return str(_card(addresses)["state"])
+
+
+def why_failing(addresses: Addresses) -> str | None:
+    """Why the model cannot start; None while it can."""
+    card = _card(addresses)
+    return str(card.get("reason") or "see kelp-up.log") if card["state"] == "failing" else None
+
+
+def _card(addresses: Addresses) -> dict[str, Any]:
+    card: dict[str, Any] = get_json(f"{addresses.v2}/v2/models/{MODEL}")["parameters"]["card"]
+    return card
 
 
 def cold_start_s(addresses: Addresses) -> float:

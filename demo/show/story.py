@@ -6,6 +6,7 @@ import secrets
 import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,18 @@ from demo.show.person import Person
 from demo.show.processes import Processes
 from demo.show.report import Outcome, report, save_pictures
 from demo.show.score import FrameScore, score_frame
-from demo.show.stage import MODEL, PASSWORD, RETENTION_S, USER, Addresses, cold_start_s, get_json, model_state, set_up
+from demo.show.stage import (
+    MODEL,
+    PASSWORD,
+    RETENTION_S,
+    USER,
+    Addresses,
+    cold_start_s,
+    get_json,
+    model_state,
+    set_up,
+    why_failing,
+)
 from kelp.card import Card
 
 SIZE = 1920
@@ -31,7 +43,9 @@ def play(out: Path, console: Console, *, stay: bool = False) -> int:
     """Runs the demo, writes page and pictures into `out`; 0 where everything held, else 1."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    with ProcessPoolExecutor(max_workers=2) as painters, Processes(out) as processes:
+    with ProcessPoolExecutor(max_workers=2) as painters, Processes(out) as processes, ExitStack() as at_the_end:
+        # Whoever interrupts the demo need not wait for pictures that nobody will see.
+        at_the_end.callback(painters.shutdown, cancel_futures=True)
         scenes = [painters.submit(render, seed, SIZE) for seed in DEMO_SEEDS]
         secret = secrets.token_hex(16)
         with console.status("starting CVAT (stand-in), the bridge and kelp up"):
@@ -122,6 +136,8 @@ def _follow(addresses: Addresses, frames: int, processes: Processes, console: Co
         def ended() -> bool:
             run.update(get_json(f"{addresses.bridge}/api/v1/runs/{run['id']}"))
             progress.update(bar, description=run["state"], completed=run["frames"]["done"])
+            if reason := why_failing(addresses):
+                raise RuntimeError(f"{MODEL} cannot start: {reason}")
             return run["state"] in FINISHED
 
         processes.wait_until("the run ends", ended, 120)
