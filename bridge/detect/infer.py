@@ -122,8 +122,9 @@ class Question:
                 parameters=dict(self.parameters),
                 timeout_s=self.timeout_s,
             )
-        except NotFound:
-            raise RunEnds("failed", f"there is no model '{self.model}' (any more)") from None
+        except NotFound as error:
+            # Being replaced, perhaps: asked again from its card on, which knows when to give up.
+            raise NotReady(f"{self.model} was taken away: {error.message}") from None
         if detections.image_count != len(frames):
             raise BadGateway(f"{self.model} answered for {detections.image_count} images instead of {len(frames)}")
         return Answered(frames, detections)

@@ -28,12 +28,19 @@ class Waking:
         self._task: asyncio.Task[None] | None = None
 
     async def card(self) -> ModelCard:
-        """The model's card. RunEnds where there is no such model."""
-        if self._card is None:
+        """The model's card. One that was there before may be being replaced: it is waited for as long as a start may
+        take. RunEnds where there is no such model.
+        """
+        began = time.monotonic()
+        while self._card is None:
             try:
                 self._card = await self._catalog.card(self._model)
             except NotFound:
-                raise RunEnds("failed", f"there is no model '{self._model}' (any more)") from None
+                waited = time.monotonic() - began
+                if self._model not in self._catalog.known or waited > self._catalog.start_timeout_s(self._model):
+                    raise RunEnds("failed", f"there is no model '{self._model}' (any more)") from None
+                await self._reins.wait_for_others(f"waiting for {self._model} to be there again ({waited:.0f} s)")
+                await self._reins.pause(TELL_SECONDS)
         return self._card
 
     def begin(self) -> None:
@@ -57,8 +64,8 @@ class Waking:
                 metrics.COLD_START.labels(card.name).observe(time.monotonic() - began)
         try:
             self._task.result()
-        except NotFound:
-            raise RunEnds("failed", f"there is no model '{card.name}' (any more)") from None
+        except NotFound as error:
+            raise NotReady(f"{card.name} was taken away: {error.message}") from None  # tried again, card and all
         except NotReady as error:
             late = f"{card.name} did not start within {card.start_timeout_s:.0f} s: {error.message}"
             raise RunEnds("failed", late) from None

@@ -22,6 +22,7 @@ from kelp.errors import KelpError, NotFound
 REFRESH_SECONDS = 15.0
 FRESH_SECONDS = 60.0
 CARD_SECONDS = 5.0
+START_TIMEOUT_S = 600.0
 # A webhook for an unknown model waits so long for a newer list, and no longer: CVAT has one worker for everybody.
 LOOK_AGAIN_S = 2.0
 # A list that was asked for so lately is not asked for again, whether it came or not.
@@ -40,7 +41,7 @@ class ModelCard:
     points: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     sha256: Mapping[str, str | None] = field(default_factory=dict)
-    start_timeout_s: float = 600.0
+    start_timeout_s: float = START_TIMEOUT_S
     title: str = ""
 
     @classmethod
@@ -58,7 +59,7 @@ class ModelCard:
             points={label["name"]: tuple(s["name"] for s in label.get("sublabels") or ()) for label in labels},
             settings=card.get("settings") or {},
             sha256=card.get("sha256") or {},
-            start_timeout_s=float(card.get("start_timeout") or 600.0),
+            start_timeout_s=float(card.get("start_timeout") or START_TIMEOUT_S),
             title=card.get("title") or "",
         )
 
@@ -127,6 +128,11 @@ class Catalog:
             self._cards[model] = time.monotonic(), card
         return card
 
+    def start_timeout_s(self, model: str) -> float:
+        """How long the model's start may take, by the card that it had when it was last there."""
+        _, card = self._cards.get(model, (0.0, None))
+        return START_TIMEOUT_S if card is None else card.start_timeout_s
+
     async def _refresh(self) -> None:
         try:
             names = frozenset(model.name for model in await self._client.models())
@@ -136,7 +142,6 @@ class Catalog:
                 log.event("models_unknown", level=logging.WARNING, error=error)
             self.problem = error.message
             return
-        self._cards = {name: known for name, known in self._cards.items() if name in names}
         for name in names - self._cards.keys():
             with contextlib.suppress(KelpError):  # one that cannot tell about itself hides no other
                 await self.card(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -59,19 +60,19 @@ async def ask(services: Services, request: Request) -> Asked:
     except CvatRefused as error:
         raise _refusal(error) from None
     batch = uuid.uuid4().hex if request.job is None else None
-    ids, skipped, is_new = [], {}, False
+    skipped = {}
+    wanted: list[NewRun] = []
     for job in jobs:
         try:
             refuse_unsuited(job)
         except RunEnds as end:
             skipped[job.id] = end.reason
-            continue
-        run = _run(services, request, job, parameters, batch)
-        is_new |= await services.intake.accept(run)
-        ids.append(run.id)
-    if not ids:
+        else:
+            wanted.append(_run(services, request, job, parameters, batch))
+    if not wanted:
         raise Conflict("; ".join(skipped.values()) or "there is no job to annotate", code="nothing_to_do")
-    return Asked(ids, skipped, batch, is_new)
+    is_new = await asyncio.gather(*(services.intake.accept(run) for run in wanted))
+    return Asked([run.id for run in wanted], skipped, batch, any(is_new))
 
 
 def _parameters(services: Services, request: Request) -> DetectParameters:

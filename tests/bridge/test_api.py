@@ -472,6 +472,20 @@ def test_a_cold_start_is_waited_for_and_told(cvat: Cvat, slowed: BridgeProcess, 
     assert 'kelp_cold_start_seconds_count{model="numpy-reef"} 1.0' in bridge.metrics()
 
 
+def test_a_model_that_is_being_replaced_is_waited_for(cvat: Cvat, slowed: BridgeProcess, v2: FaultProxy) -> None:
+    project = cvat.project(labels())
+    (job,) = cvat.task(project, pngs(1)).jobs
+    gone = json.dumps({"error": "no such model", "code": "not_found"}).encode()
+    fault = v2.answer(404, times=2, method="GET", path="/v2/models/numpy-reef$", body=gone)
+    v2.answer(404, times=1, method="POST", path="/infer", body=gone)
+    (run_id,) = slowed.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
+    seen = wait_for(lambda: "to be there again" in str((r := slowed.get(f"/api/v1/runs/{run_id}"))["message"]) and r)
+    assert seen["state"] == "waiting"
+    assert slowed.wait_run(run_id)["state"] == "completed"
+    assert fault.hits == 2
+    assert held(cvat, project, job) == found_by_seed(1)
+
+
 def test_sigterm_finishes_the_chunk_in_hand_and_leaves_the_run_to_the_next_process(
     cvat: Cvat, folder: Path, predictor: Predictor
 ) -> None:

@@ -132,14 +132,17 @@ def test_trouble_on_the_way_blames_no_image(error: type[KelpError]) -> None:
         ask(Model(lambda images: error("later")), FRAMES[:1])
 
 
-@pytest.mark.parametrize(
-    "error", [InvalidRequest("unknown parameter 'x'", code="unknown_parameter"), NotFound("no such model")]
-)
-def test_what_is_wrong_with_every_request_ends_the_run(error: KelpError) -> None:
-    for frames in (FRAMES, FRAMES[:1]):
-        with pytest.raises(RunEnds) as ended:
-            ask(Model(lambda images: error), frames)
-        assert ended.value.state == "failed"
+@pytest.mark.parametrize("frames", [FRAMES, FRAMES[:1]])
+def test_what_is_wrong_with_every_request_ends_the_run(frames: Sequence[Frame]) -> None:
+    with pytest.raises(RunEnds) as ended:
+        ask(Model(lambda images: InvalidRequest("unknown parameter 'x'", code="unknown_parameter")), frames)
+    assert ended.value.state == "failed"
+
+
+@pytest.mark.parametrize("frames", [FRAMES, FRAMES[:1]])
+def test_a_model_that_is_replaced_meanwhile_may_come_back(frames: Sequence[Frame]) -> None:
+    with pytest.raises(NotReady):
+        ask(Model(lambda images: NotFound("no such model")), frames)
 
 
 def test_an_answer_for_another_number_of_images_is_none() -> None:
