@@ -189,7 +189,7 @@ def test_what_a_person_deleted_of_ours_is_not_missed(found: list[Any], data: st.
 def test_after_a_crash_at_any_point_the_job_is_as_if_there_had_been_none(
     earlier: list[Any], found: list[Any], people: list[Any], data: st.DataObject
 ) -> None:
-    """Chunks answered, one in doubt (all of it there, or nothing), the rest never sent; others' shapes look like ours."""
+    """Chunks answered, one in doubt (all of it there, or nothing), the rest never sent; others' look like ours."""
     job = Job()
     theirs = Counter(content(job.shapes[job.add(shape(kind))]) for kind in people)
     job.run(earlier)
