@@ -115,7 +115,8 @@ def test_a_started_job_wakes_the_model_is_annotated_and_the_model_goes_to_sleep_
         assert job.found() == expect()
         assert job.persons_now() == job.persons
         wait_for(lambda: platform.up.state(MODEL) == "asleep")
-        assert [child.cmdline()[-1] for child in platform.up.children()] == ["bridge"]
+        # Its process is on the way out when the state says so.
+        wait_for(lambda: [child.cmdline()[-1:] for child in platform.up.children()] == [["bridge"]])
 
 
 @pytest.mark.parametrize(
