@@ -81,6 +81,11 @@ class Processes:
             except psutil.NoSuchProcess:
                 continue
 
+    def runs(self, module: str) -> bool:
+        """Whether a descendant that lives now runs the Python module."""
+        self.look()
+        return any(module in _arguments(process) for process in self._seen.values() if process.is_running())
+
     def stop(self) -> list[str]:
         """Ends everything, last started first; command lines of descendants that were still there afterwards."""
         self.look()
@@ -115,6 +120,14 @@ def _holds_now(holds: Callable[[], bool]) -> bool:
         return holds()
     except httpx.HTTPError:
         return False
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    try:
+        arguments: list[str] = process.cmdline()
+    except psutil.Error:  # it ended just now
+        return []
+    return arguments
 
 
 def _command(process: psutil.Process) -> str:

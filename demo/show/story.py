@@ -98,7 +98,7 @@ def _annotate(
         scores[name.removesuffix(".jpg")] = score_frame(mine, labels, scene)
         save_pictures(out, name.removesuffix(".jpg"), scene, mine, labels)
     with console.status(f"waiting for the model to fall asleep ({RETENTION_S} s without requests)"):
-        processes.wait_until("the model's process stops when idle", lambda: model_state(addresses) == "asleep", 60)
+        processes.wait_until("the model's process stops when idle", lambda: _asleep(addresses, processes), 60)
     faults = _faults(run, scores, len(shapes), asleep)
     return Outcome(scores, len(shapes), seconds, cold_start_s(addresses), faults)
 
@@ -142,6 +142,10 @@ def _follow(addresses: Addresses, frames: int, processes: Processes, console: Co
 
         processes.wait_until("the run ends", ended, 120)
     return run
+
+
+def _asleep(addresses: Addresses, processes: Processes) -> bool:
+    return model_state(addresses) == "asleep" and not processes.runs("predictors.serving")
 
 
 def _wait_for_person(addresses: Addresses, out: Path, console: Console) -> None:
