@@ -47,16 +47,21 @@ def main() -> int:
         except Exception as error:  # one benchmark that breaks must not cost the others their figures
             traceback.print_exc()
             result["failed"][name] = f"{type(error).__name__}: {error}"
-            continue
+            rows = []
         for row in rows:
             print(f"    {'ok  ' if row.passes else 'MISS'} {row.name}: {row.value:.3g} (target {row.target:g})")
         result["rows"] += [{"module": name, **row.to_json()} for row in rows]
-    result["machine"] = machine
+        result["machine"] = machine
+        _write(result)
+    return _verdict(result)
+
+
+def _write(result: dict[str, Any]) -> None:
+    """After each benchmark, so that one that is broken off costs only itself."""
     result["rows"].sort(key=lambda row: MODULES.index(row["module"]))
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(render(result), encoding="utf-8")
-    return _verdict(result)
 
 
 def _previous() -> dict[str, Any]:
