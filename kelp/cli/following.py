@@ -14,13 +14,14 @@ from kelp.errors import Unreachable
 FINISHED = frozenset({"completed", "completed_with_errors", "failed", "cancelled", "skipped"})
 GOOD = frozenset({"completed", "skipped"})
 _PATIENCE_S = 60.0  # with a bridge that restarts
+_FIRST_PATIENCE_S = 15.0  # with one that was never seen: it may just be starting, or the address is wrong
 
 
 def follow(bridge: Bridge, run_id: str) -> dict[str, Any]:
     """Show a run's progress until it ends, over restarts of the bridge too; gives its last view."""
     from kelp.cli.progress import counting
 
-    run: dict[str, Any] = bridge.get(f"/api/v1/runs/{run_id}")
+    run = _first_view(bridge, run_id)
     with counting(_headline(run), run["frames"]["total"]) as bar:
         shown = 0
         gone_since: float | None = None
@@ -44,6 +45,20 @@ def follow(bridge: Bridge, run_id: str) -> dict[str, Any]:
                 bar.note("the bridge is away; waiting for it")
                 time.sleep(1.0)
     return run
+
+
+def _first_view(bridge: Bridge, run_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + _FIRST_PATIENCE_S
+    while True:
+        try:
+            run: dict[str, Any] = bridge.get(f"/api/v1/runs/{run_id}")
+        except Unreachable as error:
+            if time.monotonic() > deadline:
+                raise
+            say(f"{error}; trying again")
+            time.sleep(1.0)
+        else:
+            return run
 
 
 def follow_all(bridge: Bridge, run_ids: list[str]) -> list[dict[str, Any]]:
