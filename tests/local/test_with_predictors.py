@@ -33,6 +33,7 @@ SHA = hashlib.sha256(b"reef").hexdigest()  # of what write_card writes
 def up(tmp_path_factory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("real")
     write_card(folder / "models", "reef")
+    write_card(folder / "models", "mortal")
     write_card(folder / "models", "small", limits={"body": LIMIT})
     write_card(folder / "models", "unlabelled", labels=[], weights={"uri": "weights.bin", "sha256": SHA})
     with starter(folder) as start:
@@ -68,6 +69,11 @@ def infer_call(channel: grpc.Channel):
 
 def model_metric(up: Up, code: int, protocol: str) -> float:
     """`kelp_requests_total` of the model's own process."""
+    return sample(up, f'kelp_requests_total{{model="reef",protocol="{protocol}",code="{code}"}}')
+
+
+def sample(up: Up, name: str) -> float:
+    """A sample of the model's own process, by its name and labels; 0 where there is none."""
     total = 0.0
     for child in up.children():
         for connection in child.connections("tcp"):
@@ -77,8 +83,7 @@ def model_metric(up: Up, code: int, protocol: str) -> float:
                 text = httpx.get(f"http://127.0.0.1:{connection.laddr.port}/metrics", trust_env=False).text
             except httpx.HTTPError:
                 continue  # its gRPC port
-            pattern = rf'kelp_requests_total{{model="reef",protocol="{protocol}",code="{code}"}} (\d+)'
-            total += sum(float(n) for n in re.findall(pattern, text))
+            total += sum(float(n) for n in re.findall(re.escape(name) + r" (\d+)", text))
     return total
 
 
@@ -92,7 +97,7 @@ def test_both_protocols_wake_a_model_and_find_the_same(rest, rpc):
 
 
 def test_listing_and_metadata_over_grpc_come_from_the_cards(rpc, up):
-    assert {entry.name for entry in rpc.models()} == {"reef", "small", "unlabelled"}
+    assert {entry.name for entry in rpc.models()} == {"reef", "mortal", "small", "unlabelled"}
     card = rpc.metadata("small")["parameters"]["card"]
     assert [label["name"] for label in card["labels"]] == ["red", "green", "blue"]
     assert rpc.live()
@@ -176,17 +181,18 @@ def test_a_caller_that_leaves_is_seen_by_the_model(up, channel, rpc, protocol):
 
 
 def test_a_death_during_a_call_is_told_over_grpc(up, channel, rpc):
-    rpc.wait_ready("reef")
-    call = infer_call(channel).future(request(delay_s=30.0))
-    with pytest.raises(grpc.FutureTimeoutError):
-        call.result(timeout=0.5)
-    (child,) = [p for p in up.children() if any(a.endswith("reef.yaml") for a in p.cmdline())]
+    rpc.wait_ready("mortal")
+    prepared = 'kelp_phase_duration_seconds_count{model="mortal",phase="preprocess"}'
+    before = sample(up, prepared)
+    call = infer_call(channel).future(request("mortal", delay_s=30.0))
+    eventually(lambda: sample(up, prepared) > before)  # it is in the model, which now predicts for long
+    (child,) = [p for p in up.children() if any(a.endswith("mortal.yaml") for a in p.cmdline())]
     child.kill()
     with pytest.raises(grpc.RpcError) as caught:
         call.result(timeout=30)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "died during this request" in caught.value.details()
-    rpc.wait_ready("reef", timeout_s=60)  # mended
+    rpc.wait_ready("mortal", timeout_s=60)  # mended
 
 
 def test_a_message_over_the_cards_limit_is_refused(up, rpc):
