@@ -162,6 +162,10 @@ async def _pass_on(model: ServedModel, running: Running, raw: bytes, context: An
         await context.abort(error.code(), error.details() or "")
         raise  # abort has raised
     except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            # Not this caller left: the channel was closed under the call, because its process is gone.
+            raise await model.why_it_broke(running) from None
         call.cancel()
         raise
     await context.send_initial_metadata(tuple(_passed(await call.initial_metadata())))

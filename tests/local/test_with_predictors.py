@@ -133,7 +133,7 @@ def test_errors_pass_through_with_code_and_status(rest, rpc, channel):
         with pytest.raises(InvalidRequest) as caught:
             client.detect("reef", [JPEG, b"no image"])
         assert caught.value.image_indices == [1]
-        with pytest.raises(NotFound, match="there are: reef"):
+        with pytest.raises(NotFound, match="there are: mortal, reef"):
             client.detect("kelp", [JPEG])
     with pytest.raises(grpc.RpcError) as broken:
         infer_call(channel)(b"\xff\xff\xff")
