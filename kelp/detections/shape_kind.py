@@ -11,6 +11,7 @@ MODEL_OUTPUT: dict[str, ModelOutput] = {"segment": "masks", "detect": "boxes", "
 """What a model of each task finds, as far as CVAT's shapes are concerned."""
 
 _OUTLINES = frozenset({"polygon", "polyline", "mask", "any"})
+_FORCIBLE = _OUTLINES | {"rectangle"}
 
 
 def shape_kind(
@@ -18,16 +19,17 @@ def shape_kind(
 ) -> ShapeKind | None:
     """The shape for a label of `label_type` (CVAT's), given what the model finds; None: CVAT has no such shape for it.
 
-    `shape` other than "auto" decides alone. `conv_mask_to_poly` moves outlines only: true makes them contours (of the
-    label's own kind, polygon or polyline), false masks, None leaves them to the label's type; it does nothing to boxes
-    and keypoints.
+    `shape` other than "auto" decides among outlines and boxes for labels that hold those; tags, skeletons, points,
+    ellipses and cuboids hold nothing but their own kind, whatever `shape` says. `conv_mask_to_poly` moves outlines
+    only: true makes them contours (of the label's own kind, polygon or polyline), false masks, None leaves them to the
+    label's type; it does nothing to boxes and keypoints.
     """
     if label_type == "tag":
         return "tag"
     if found == "keypoints":
         return _of_keypoints(label_type, shape)
     if shape != "auto":
-        return _forced(shape)
+        return _forced(shape) if label_type in _FORCIBLE else None
     if label_type == "rectangle" or (found == "boxes" and label_type == "any"):
         return "rectangle"
     if label_type not in _OUTLINES:
@@ -41,7 +43,7 @@ def shape_kind(
 def _of_keypoints(label_type: str, shape: str) -> ShapeKind | None:
     if label_type == "skeleton":
         return "skeleton"
-    if shape == "rectangle" or (shape == "auto" and label_type == "rectangle"):
+    if label_type in _FORCIBLE and (shape == "rectangle" or (shape == "auto" and label_type == "rectangle")):
         return "rectangle"
     return "points" if label_type in {"points", "any"} else None
 

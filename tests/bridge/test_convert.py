@@ -112,10 +112,12 @@ def test_what_the_project_lacks_is_counted_by_name() -> None:
     assert findings.to_json() == {"labels_lacking": {"coral": 2}}
 
 
+@pytest.mark.parametrize("query", ["", "&shape=polyline", "&shape=mask", "&shape=rectangle", "&shape=polygon"])
 @pytest.mark.parametrize("kind", ["ellipse", "cuboid", "skeleton", "points"])
-def test_types_that_no_outline_can_fill_are_set_aside_and_counted(kind: str) -> None:
+def test_types_that_no_outline_can_fill_are_set_aside_and_counted_whatever_is_forced(kind: str, query: str) -> None:
     parts = {"sublabels": [{"id": 50, "name": "a"}]} if kind == "skeleton" else {}
-    shapes, _, findings = convert([label(5, "coral", kind, **parts), label(6, "rock")], detections(TWO))
+    found = detections([(0, [10, 20, 60, 70]), (1, [100, 0, 150, 40])])
+    shapes, _, findings = convert([label(5, "coral", kind, **parts), label(6, "rock")], found, query)
     assert [s["label_id"] for s in shapes] == [6]
     assert findings.to_json() == {"labels_unsuited": {"coral": 1}}
 

@@ -146,6 +146,15 @@ def test_a_tag_is_a_tag() -> None:
         ("polygon", "masks", None, "polyline", "polyline"),
         ("any", "masks", False, "polygon", "polygon"),
         ("mask", "masks", None, "rectangle", "rectangle"),
+        ("any", "keypoints", None, "rectangle", "rectangle"),
+        # but not what the label cannot hold
+        ("tag", "masks", None, "polygon", "tag"),
+        ("points", "masks", None, "polyline", None),
+        ("skeleton", "boxes", None, "rectangle", None),
+        ("ellipse", "masks", None, "mask", None),
+        ("cuboid", "boxes", None, "rectangle", None),
+        ("cuboid", "keypoints", None, "rectangle", None),
+        ("points", "keypoints", None, "rectangle", "points"),
     ],
 )
 def test_which_shape_is_written(
