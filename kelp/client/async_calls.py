@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Self, TypeVar
 
-from kelp.client.core import Core, IndexedModel, OnWaiting
+from kelp import tracing
+from kelp.client.core import Core, IndexedModel, OnWaiting, trace_of
 from kelp.client.exchange import Send, Steps
 from kelp.client.images import Image
 from kelp.client.progress import progress_async
@@ -40,7 +41,8 @@ class AsyncCalls(ABC):
     ) -> InferResponse:
         """The answer to `request`, a cold start waited out; `on_waiting` is called on the event loop."""
         async with progress_async(on_waiting, self._core.config.progress_every_s):
-            return await self._run(self._core.infer(request, timeout_s))
+            with tracing.span(*trace_of(request), kind="client"):
+                return await self._run(self._core.infer(request, timeout_s))
 
     async def detect(
         self,

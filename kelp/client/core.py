@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kelp import tracing
 from kelp.client.config import ClientConfig
 from kelp.client.errors import MalformedAnswer
 from kelp.client.exchange import Attempts, Result, Steps, exchange
@@ -128,6 +129,11 @@ class Core(ABC):
             yield
         except InvalidRequest as error:
             raise MalformedAnswer(f"malformed answer from {self.config.url}: {error.message}") from error
+
+
+def trace_of(request: InferRequest) -> tuple[str, dict[str, tracing.Attribute]]:
+    """Name and attributes of the span of an inference."""
+    return f"V2 infer {request.model_name}", {"kelp.model": request.model_name}
 
 
 def _with_deadline(request: InferRequest, left_s: float) -> InferRequest:

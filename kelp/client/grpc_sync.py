@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 
+from kelp import tracing
 from kelp.client.config import ClientConfig
 from kelp.client.grpc_core import GrpcCore, RpcCall, channel_options, error_of, root_certificates
 from kelp.client.sync_calls import SyncCalls
@@ -29,7 +30,7 @@ class GrpcClient(SyncCalls):
     def _send(self, call: RpcCall, timeout_s: float) -> bytes:
         try:
             answer: bytes = self._channel.unary_unary(call.path)(
-                call.body, timeout=timeout_s, metadata=self._grpc.metadata_of_calls
+                call.body, timeout=timeout_s, metadata=(*self._grpc.metadata_of_calls, *tracing.headers().items())
             )
         except grpc.RpcError as error:
             raise error_of(error, self._config) from error

@@ -6,6 +6,7 @@ import time
 
 import httpx
 
+from kelp import tracing
 from kelp.client.config import ClientConfig
 from kelp.client.rest_core import HttpAnswer, HttpCall, RestCore
 from kelp.client.rest_transport import client_options, error_of, late, timeouts
@@ -29,7 +30,7 @@ class Client(SyncCalls):
         request = self._http.build_request(
             call.method,
             call.path,
-            headers=call.headers,
+            headers={**call.headers, **tracing.headers()},
             content=b"".join(call.body),
             timeout=timeouts(self._config, timeout_s),
         )

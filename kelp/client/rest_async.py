@@ -6,6 +6,7 @@ import asyncio
 
 import httpx
 
+from kelp import tracing
 from kelp.client.async_calls import AsyncCalls
 from kelp.client.config import ClientConfig
 from kelp.client.rest_core import HttpAnswer, HttpCall, RestCore
@@ -30,7 +31,7 @@ class AsyncClient(AsyncCalls):
                 response = await self._http.request(
                     call.method,
                     call.path,
-                    headers=call.headers,
+                    headers={**call.headers, **tracing.headers()},
                     content=b"".join(call.body),
                     timeout=timeouts(self._config, timeout_s),
                 )

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Self, TypeVar
 
-from kelp.client.core import Core, IndexedModel, OnWaiting
+from kelp import tracing
+from kelp.client.core import Core, IndexedModel, OnWaiting, trace_of
 from kelp.client.exchange import Send, Steps
 from kelp.client.images import Image
 from kelp.client.progress import progress
@@ -43,7 +44,7 @@ class SyncCalls(ABC):
         timeout_s: for everything together (default: the configuration's `timeout_s` + `cold_start_s`); the server is
         told too. on_waiting: called about once a second, from another thread, with the seconds since the call began.
         """
-        with progress(on_waiting, self._core.config.progress_every_s):
+        with progress(on_waiting, self._core.config.progress_every_s), tracing.span(*trace_of(request), kind="client"):
             return self._run(self._core.infer(request, timeout_s))
 
     def detect(
