@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bridge.cvat.client import Cvat
-from bridge.cvat.errors import CvatGone, CvatRefused
+from bridge.cvat.errors import CvatGone, CvatRefused, CvatUnavailable
 from bridge.cvat.objects import Attribute, Job, Label
 from bridge.runs.endings import RunEnds, reason_of
 from bridge.store.progress import Reading
@@ -56,16 +56,17 @@ class Work:
         )
 
 
-async def read_job(cvat: Cvat, job_id: int) -> Work:
-    """The job with its frames and labels. RunEnds where it is none that a model should annotate."""
+async def read_job(cvat: Cvat, job_id: int, task_id: int | None) -> Work:
+    """The job with its frames and labels. RunEnds where it is none that a model should annotate.
+
+    `task_id`: the job's task, as far as it is known before.
+    """
     try:
         job = await cvat.job(job_id)
         refuse_unsuited(job)
         sizes, labels = await asyncio.gather(cvat.frame_sizes(job_id), cvat.labels(job_id))
-    except CvatGone:
-        raise RunEnds("failed", f"job {job_id} is not in CVAT (any more)") from None
-    except CvatRefused as error:
-        raise RunEnds("failed", why_refused(error, f"job {job_id}")) from None
+    except (CvatGone, CvatRefused) as error:
+        raise RunEnds("failed", await why_failed(error, cvat, job_id, task_id)) from None
     frames = [
         JobFrame(number, *(sizes.size_hw(number - job.start_frame) or (0, 0)))
         for number in range(job.start_frame, job.stop_frame + 1)
@@ -84,7 +85,7 @@ def refuse_unsuited(job: Job) -> None:
         raise RunEnds("skipped", f"job {job.id} is annotated by consensus: its replicas are people's work")
 
 
-async def wait_for_data(cvat: Cvat, job_id: int, tell: Callable[[str], Awaitable[None]]) -> None:
+async def wait_for_data(cvat: Cvat, job_id: int, task_id: int | None, tell: Callable[[str], Awaitable[None]]) -> None:
     """Return once the job's task has all of its data. RunEnds after an hour, or where the upload failed."""
     deadline = time.monotonic() + DATA_PATIENCE_S
     pause = DATA_FIRST_PAUSE_S
@@ -96,10 +97,8 @@ async def wait_for_data(cvat: Cvat, job_id: int, tell: Callable[[str], Awaitable
             await tell(f"waiting for the data of task {task_id}")
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, DATA_PAUSE_S)
-    except CvatGone:
-        raise RunEnds("failed", f"job {job_id} is not in CVAT (any more)") from None
-    except CvatRefused as error:
-        raise RunEnds("failed", why_refused(error, f"job {job_id}")) from None
+    except (CvatGone, CvatRefused) as error:
+        raise RunEnds("failed", await why_failed(error, cvat, job_id, task_id)) from None
 
 
 async def _has_data(cvat: Cvat, task_id: int) -> bool:
@@ -123,11 +122,31 @@ def reading_of(work: Work, model: str, annotations: dict[str, Any]) -> Reading:
     )
 
 
-def why_failed(error: BaseException, job_id: int) -> str:
+async def why_failed(error: BaseException, cvat: Cvat, job_id: int, task_id: int | None) -> str:
     """What ended a run on `job_id`, for people."""
     if isinstance(error, CvatGone):
-        return f"job {job_id} is not in CVAT (any more): {error.message}"
+        return await _what_is_gone(cvat, job_id, task_id) or error.message
     return why_refused(error, f"job {job_id}") if isinstance(error, CvatRefused) else reason_of(error)
+
+
+async def _what_is_gone(cvat: Cvat, job_id: int, task_id: int | None) -> str | None:
+    """Which of the two CVAT does not have: a 404 names only the path that was asked for. None where it has both."""
+    if task_id is not None and not await _is_there(cvat.task(task_id)):
+        return f"task {task_id} is not in CVAT (any more), and job {job_id} with it"
+    if not await _is_there(cvat.job(job_id)):
+        return f"job {job_id}{'' if task_id is None else f' of task {task_id}'} is not in CVAT (any more)"
+    return None
+
+
+async def _is_there(asked: Awaitable[Any]) -> bool:
+    """False where CVAT says that there is no such thing; what it does not tell may be there."""
+    try:
+        await asked
+    except CvatGone:
+        return False
+    except (CvatRefused, CvatUnavailable):
+        pass
+    return True
 
 
 def why_refused(error: CvatRefused, what: str) -> str:

@@ -45,6 +45,7 @@ class Detection:
         self._claim = claim
         self._row = row
         self._job_id: int = row.job_id
+        self._task_id: int | None = row.task_id
         self._parameters = DetectParameters.from_json(orjson.loads(row.parameters))
         self._opened: tuple[Work, Desk] | None = None
         self.reins = Reins(services, live, claim)
@@ -55,10 +56,11 @@ class Detection:
         if self._row.again:
             await self._start_anew()
         if self._row.cause == "created":
-            await wait_for_data(self._services.cvat, self._job_id, self.reins.wait_for_others)
+            await wait_for_data(self._services.cvat, self._job_id, self._task_id, self.reins.wait_for_others)
             await self.reins.resume()
         self._model.begin()
-        work, card = await asyncio.gather(read_job(self._services.cvat, self._job_id), self._model.card())
+        reading = read_job(self._services.cvat, self._job_id, self._task_id)
+        work, card = await asyncio.gather(reading, self._model.card())
         resolution = self._converter(work, card).resolution(card.labels, found_by(card.task))
         if card.labels and (reason := resolution.why_nothing([label.name for label in work.labels])):
             raise RunEnds("failed", reason)
@@ -80,6 +82,8 @@ class Detection:
         pending = [frame.number for frame in work.frames if frame.number not in done]
         if pending:
             await self._model.until_ready()
+            if (seconds := self._model.cold_start_s) is not None:
+                await self._write(runs.save_details, details={"cold_start_s": round(seconds, 3)})
             await self._stream(work, desk, pending)
 
     async def settle(self) -> None:

@@ -26,6 +26,8 @@ class Waking:
         self._reins = reins
         self._card: ModelCard | None = None
         self._task: asyncio.Task[None] | None = None
+        self.cold_start_s: float | None = None
+        """How long the model took to be ready, from when this run asked for it; None where it was awake."""
 
     async def card(self) -> ModelCard:
         """The model's card. One that was there before may be being replaced: it is waited for as long as a start may
@@ -60,8 +62,6 @@ class Waking:
             waited = time.monotonic() - began
             await self._reins.wait_for_others(f"waiting for {card.name} to start ({waited:.0f} s)")
             done, _ = await asyncio.wait({self._task}, timeout=TELL_SECONDS)
-            if done:
-                metrics.COLD_START.labels(card.name).observe(time.monotonic() - began)
         try:
             self._task.result()
         except NotFound as error:
@@ -84,4 +84,10 @@ class Waking:
                 await self._task
 
     async def _wait_ready(self) -> None:
-        await self._client.wait_ready(self._model, timeout_s=(await self.card()).start_timeout_s)
+        card = await self.card()
+        began = time.monotonic()
+        await self._client.wait_ready(self._model, timeout_s=card.start_timeout_s)
+        seconds = time.monotonic() - began
+        if seconds > AWAKE_S:
+            self.cold_start_s = seconds
+            metrics.COLD_START.labels(card.name).observe(seconds)

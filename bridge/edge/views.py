@@ -35,7 +35,10 @@ class RunView(BaseModel):
     parameters: dict[str, Any]
     details: dict[str, Any] = Field(description="what it was made with, and what was counted on the way")
     frames: dict[str, int | None] = Field(description="total, done, set_aside")
-    shapes: dict[str, int] = Field(description="found, written")
+    shapes: dict[str, int] = Field(
+        description="found; written; kept: there already from an earlier run of the model, and found again"
+    )
+    cold_start_s: float | None = Field(description="how long its model took to start; null: it was awake")
     created_at: str
     started_at: str | None
     finished_at: str | None
@@ -53,6 +56,8 @@ class FrameView(BaseModel):
 
 
 def run_view(row: Any, base: str = "") -> RunView:
+    details = orjson.loads(row.details) if row.details else {}
+    kept = details.get("shapes_kept", 0)
     return RunView(
         id=row.id,
         kind=row.kind,
@@ -69,9 +74,10 @@ def run_view(row: Any, base: str = "") -> RunView:
         caused_by=row.caused_by,
         attempt=row.attempt,
         parameters=orjson.loads(row.parameters),
-        details=orjson.loads(row.details) if row.details else {},
+        details=details,
         frames={"total": row.frames_total, "done": row.frames_done, "set_aside": row.frames_failed},
-        shapes={"found": row.shapes_found, "written": row.shapes_written},
+        shapes={"found": row.shapes_found, "written": row.shapes_written, "kept": kept},
+        cold_start_s=details.get("cold_start_s"),
         created_at=iso(row.created_at) or "",
         started_at=iso(row.started_at),
         finished_at=iso(row.finished_at),

@@ -62,9 +62,7 @@ async def detect_run(run_id: str, epoch: int) -> str:
         detection = Detection(services, live, claim, row)
         ended: list[str | None] | None = None
         for name, step in (("read", detection.read), ("annotate", detection.annotate), ("settle", detection.settle)):
-            ended = await DBOS.run_step_async(
-                {"name": name}, _try_step, services, detection, claim, row.job_id, name, step
-            )
+            ended = await DBOS.run_step_async({"name": name}, _try_step, services, detection, claim, row, name, step)
             boundary("step_done", run=run_id, step=name)
             if ended is not None:
                 break
@@ -86,7 +84,7 @@ async def detect_run(run_id: str, epoch: int) -> str:
 
 
 async def _try_step(
-    services: Services, detection: Detection, claim: Claim, job_id: int, name: str, step: Callable[[], Awaitable[None]]
+    services: Services, detection: Detection, claim: Claim, row: Any, name: str, step: Callable[[], Awaitable[None]]
 ) -> list[str | None] | None:
     """Run `step`, again and again while somebody does not answer. None: done; [state, reason]: the run ends here."""
     patience = services.patience
@@ -102,7 +100,7 @@ async def _try_step(
             if not is_passing(error):
                 level = logging.WARNING if isinstance(error, KelpError) else logging.ERROR
                 log.event("step_failed", level=level, run=claim.run_id, step=name, error=error)
-                return ["failed", why_failed(error, job_id)]
+                return ["failed", await why_failed(error, services.cvat, row.job_id, row.task_id)]
             if time.monotonic() + pause > deadline:
                 return ["failed", f"{reason_of(error)}; tried for {patience.tries_s:.0f} s"]
             log.event("step_repeated", level=logging.WARNING, run=claim.run_id, step=name, error=error)

@@ -74,7 +74,7 @@ def follow_all(bridge: Bridge, run_ids: list[str]) -> list[dict[str, Any]]:
 def ending(run: dict[str, Any]) -> str:
     """One line about a run that has ended."""
     frames, shapes = run["frames"], run["shapes"]
-    counted = f"{frames['done']} frames, {shapes['written']} shapes written"
+    counted = f"{frames['done']} frames, {_shapes(shapes, ' shapes written', ' kept')}"
     aside = f", {frames['set_aside']} frames set aside" if frames["set_aside"] else ""
     return f"run {run['id']} {run['state']}: {run['reason'] + '; ' if run['reason'] else ''}{counted}{aside}"
 
@@ -91,11 +91,16 @@ def print_runs(runs: list[dict[str, Any]], *, wide: bool = False) -> None:
     for run in runs:
         frames = run["frames"]
         total = "?" if frames["total"] is None else frames["total"]
-        row = [run["id"], run["state"], run["model"], run["job"], f"{frames['done']}/{total}", run["shapes"]["written"]]
+        row = [run["id"], run["state"], run["model"], run["job"], f"{frames['done']}/{total}", _shapes(run["shapes"])]
         row += [run["created_at"][:19].replace("T", " "), run["reason"] or run["message"] or ""]
         extra = [run["task"], run["project"], run["cause"], run["caused_by"], run["attempt"]] if wide else []
         rows.append([*row, *extra])
     print_columns(columns + more, rows)
+
+
+def _shapes(shapes: dict[str, int], written: str = "", kept: str = " kept") -> str:
+    """Those that a run wrote; those of an earlier run that it found again are there as well."""
+    return f"{shapes['written']}{written}" + (f" (+{shapes['kept']}{kept})" if shapes.get("kept") else "")
 
 
 def _headline(run: dict[str, Any]) -> str:

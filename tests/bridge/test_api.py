@@ -468,8 +468,27 @@ def test_a_cold_start_is_waited_for_and_told(cvat: Cvat, slowed: BridgeProcess, 
     (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
     seen = wait_for(lambda: (r := bridge.get(f"/api/v1/runs/{run_id}"))["state"] == "waiting" and r, pause_s=0.02)
     assert "waiting for numpy-reef to start" in seen["message"]
-    assert bridge.wait_run(run_id)["state"] == "completed"
+    ended = bridge.wait_run(run_id)
+    assert ended["state"] == "completed"
+    assert ended["cold_start_s"] > 3  # four times Retry-After, less the jitter
+    (again,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef", "again": True}).json()["runs"]
+    assert bridge.wait_run(again)["cold_start_s"] is None
     assert 'kelp_cold_start_seconds_count{model="numpy-reef"} 1.0' in bridge.metrics()
+
+
+def test_a_run_whose_task_is_deleted_under_it_says_what_is_gone(
+    cvat: Cvat, slowed: BridgeProcess, v2: FaultProxy
+) -> None:
+    project = cvat.project(labels())
+    task = cvat.task(project, pngs(1))
+    (job,) = task.jobs
+    v2.answer(503, times=3, method="GET", path="/ready", headers={"Retry-After": "1"})
+    (run_id,) = slowed.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
+    wait_for(lambda: slowed.get(f"/api/v1/runs/{run_id}")["state"] == "waiting", pause_s=0.02)
+    cvat.call("DELETE", f"/api/tasks/{task.id}")
+    ended = slowed.wait_run(run_id)
+    told = f"task {task.id} is not in CVAT (any more), and job {job} with it"
+    assert (ended["state"], ended["reason"]) == ("failed", told)
 
 
 def test_a_model_that_is_being_replaced_is_waited_for(cvat: Cvat, slowed: BridgeProcess, v2: FaultProxy) -> None:

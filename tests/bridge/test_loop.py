@@ -47,7 +47,7 @@ def test_a_job_that_is_started_is_annotated(cvat: Cvat, bridge: BridgeProcess, q
     shapes = cvat.shapes(task.jobs[1])
     assert {(shape["type"], shape["source"]) for shape in shapes} == {("polygon", "auto")}
     assert run["frames"] == {"total": 3, "done": 3, "set_aside": 0}
-    assert run["shapes"] == {"found": len(shapes), "written": len(shapes)}
+    assert run["shapes"] == {"found": len(shapes), "written": len(shapes), "kept": 0}
     assert (run["cause"], run["caused_by"], run["attempt"]) == ("started", cvat.user, 1)
     assert run["details"]["model"]["name"] == "numpy-reef"  # type: ignore[index]
     assert run["details"]["settings"]["conf_threshold"] == 0.25  # type: ignore[index]
@@ -93,6 +93,7 @@ def test_what_is_the_same_in_a_second_run_keeps_its_id_and_a_persons_work_stays(
     assert not wanted - mine
     kept = before.keys() & after.keys()
     assert len(kept) >= mine.total() - 2
+    assert run["shapes"]["kept"] == len([id_ for id_ in kept if before[id_]["source"] == "auto"]) - 1  # type: ignore[index]
     assert run["details"]["shapes_touched"] == 1  # type: ignore[index]
     assert run["details"]["shapes_deleted"] > 0  # type: ignore[index]
 

@@ -52,7 +52,7 @@ def _told(answer: Any) -> Any:
 
 
 def test_frames_carry_the_tasks_own_numbers_and_their_sizes() -> None:
-    work = asyncio.run(read_job(Cvat(), 5))  # type: ignore[arg-type]
+    work = asyncio.run(read_job(Cvat(), 5, 7))  # type: ignore[arg-type]
     assert [(f.number, f.height, f.width) for f in work.frames] == [(3, 10, 20), (5, 30, 60), (6, 40, 80)]
     assert work.deleted == 1
     assert Work.from_json(work.to_json()) == work
@@ -70,14 +70,14 @@ def test_a_videos_one_size_is_every_frames() -> None:
         ({"type": "ground_truth"}, "skipped", "ground truth"),
         ({"type": "consensus_replica"}, "skipped", "consensus"),
         ({"consensus_replicas": 3}, "skipped", "consensus"),
-        (CvatGone("gone"), "failed", "not in CVAT"),
+        (CvatGone("gone"), "failed", "job 5 of task 7 is not in CVAT"),
         (CvatRefused("no", 403), "failed", "may not touch job 5"),
         (CvatRefused("no", 401), "failed", "user and password"),
     ],
 )
 def test_what_is_not_annotated_says_why(job: Any, state: str, told: str) -> None:
     with pytest.raises(RunEnds) as ended:
-        asyncio.run(read_job(Cvat(job), 5))  # type: ignore[arg-type]
+        asyncio.run(read_job(Cvat(job, [{"size": 3}]), 5, 7))  # type: ignore[arg-type]
     assert ended.value.state == state
     assert told in ended.value.reason
 
@@ -122,5 +122,5 @@ async def _wait(cvat: Cvat, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(reading, "DATA_PAUSE_S", 0.001)
     monkeypatch.setattr(reading, "DATA_FIRST_PAUSE_S", 0.001)
-    await wait_for_data(cvat, 5, tell)  # type: ignore[arg-type]
+    await wait_for_data(cvat, 5, 7, tell)  # type: ignore[arg-type]
     assert all("task 7" in message for message in told)

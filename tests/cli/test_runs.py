@@ -38,6 +38,10 @@ def test_a_job_is_annotated_and_followed_to_its_end(kelp, cvat, task):
     (view,) = json.loads(kelp("runs", "list", "--job", job, "-o", "json").stdout)
     assert view["shapes"]["written"] == len(shapes)
     assert run in kelp("runs").stdout
+    # A second run finds the same, and writes none of it again.
+    again = kelp("annotate", "--model", "reef", "--job", job, "--again", "--follow")
+    assert f"0 shapes written (+{len(shapes)} kept)" in again.stderr
+    assert f"0 (+{len(shapes)} kept)" in kelp("runs", "list", "--job", job).stdout
 
 
 def test_a_task_is_annotated_job_by_job(kelp, cvat, task):
