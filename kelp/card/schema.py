@@ -11,6 +11,7 @@ from kelp.card.quantity import Bytes, Quantity
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Task = Literal["segment", "detect", "pose", "inpaint", "interact", "track", "classify"]
+MigProfile = Annotated[str, StringConstraints(pattern=r"^[0-9]+g\.[0-9]+gb(\.[a-z.]+)?$")]
 LabelType = Literal[
     "any", "rectangle", "polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton", "tag"
 ]  # fmt: skip
@@ -129,17 +130,55 @@ class Limits(Strict):
 
 
 class Amounts(Strict):
+    """Kubernetes' amounts. `gpu` is `nvidia.com/gpu`; `mig` slices of one, by the name after `nvidia.com/mig-`."""
+
     cpu: Quantity | None = None
     memory: Quantity | None = None
     gpu: Quantity | None = Field(None, alias="nvidia.com/gpu")
+    mig: dict[MigProfile, int] = Field({}, description="MIG slices by profile, such as 1g.10gb: 1")
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _whole_gpus_or_slices(self) -> Amounts:
+        if self.gpu is not None and self.mig:
+            raise ValueError("expected either nvidia.com/gpu or mig: a container has whole GPUs or slices of one")
+        if any(count < 1 for count in self.mig.values()):
+            raise ValueError("mig: expected at least 1 slice of a profile")
+        return self
 
 
 class Resources(Strict):
-    """Kubernetes' requests and limits."""
+    """Kubernetes' requests and limits. Of GPUs a request equals its limit: what stands in one counts for both."""
 
     requests: Amounts = Amounts(cpu="2", memory="8Gi")
     limits: Amounts = Amounts(cpu="4", memory="16Gi")
+
+
+class Toleration(Strict):
+    """A taint that the model's pods put up with, in Kubernetes' words."""
+
+    key: str | None = None
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    seconds: int | None = Field(None, ge=0, description="how long, of NoExecute")
+
+    @model_validator(mode="after")
+    def _says_which(self) -> Toleration:
+        if self.operator == "Exists" and self.value is not None:
+            raise ValueError("a toleration with operator Exists has no value")
+        if self.operator == "Equal" and self.key is None:
+            raise ValueError("a toleration without a key needs operator Exists")
+        return self
+
+
+class Scheduling(Strict):
+    """On which nodes of a cluster the model's pods may run."""
+
+    node_selector: dict[str, str] = {}
+    tolerations: list[Toleration] = []
+    priority_class: str | None = None
+    runtime_class: str | None = Field(None, description="such as nvidia, where GPUs need one")
 
 
 class CvatFace(Strict):
@@ -178,6 +217,11 @@ class Card(Strict):
     limits: Limits = Limits()
     start_timeout: float = Field(600.0, gt=0, description="seconds that a start may take")
     resources: Resources = Resources()
+    scheduling: Scheduling = Scheduling()
+    canary_percent: int | None = Field(
+        None, ge=0, le=100, description="share of requests that a changed model gets; none: all of them at once"
+    )
+    expose: bool = Field(False, description="V2 may be called from outside the cluster")
     cvat: CvatFace = CvatFace()
     quality: dict[str, Any] = Field({}, description="what was measured, on what")
 

@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from predictors.serving.deployed import CARD_VARIABLE
+
 REST_PORT = 8080
 GRPC_PORT = 8081
 
 
 class Options(NamedTuple):
-    """card: its file; port, grpc_port: 0 is any free one, grpc_port None is no gRPC; announce: a file or a descriptor;
-    grace_s: how long a stop waits for requests under way, None as long as the card allows a request."""
+    """card: its file, None for that of the environment; port, grpc_port: 0 is any free one, grpc_port None is no gRPC;
+    announce: a file or a descriptor; grace_s: how long a stop waits for requests under way, None as long as the card
+    allows a request."""
 
-    card: Path
+    card: Path | None
     host: str
     port: int
     grpc_port: int | None
@@ -33,7 +36,9 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         description="Serve the model of one card over V2, REST and gRPC.",
         epilog="Exit codes: 0 stopped by a signal, 2 wrong usage, 3 the model cannot be served (the log says why).",
     )
-    parser.add_argument("card", type=Path, help="the model's card, a YAML file")
+    parser.add_argument(
+        "card", type=Path, nargs="?", help=f"the model's card, a YAML file (default: the card in {CARD_VARIABLE})"
+    )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (%(default)s; 0.0.0.0 in a container)"
     )
@@ -59,6 +64,8 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         "--log-format", choices=("json", "text"), default=os.environ.get("KELP_LOG_FORMAT", "json").lower()
     )
     given = parser.parse_args(arguments)
+    if given.card is None and not os.environ.get(CARD_VARIABLE):
+        parser.error(f"expected a card: a file, or its JSON in {CARD_VARIABLE}")
     return Options(
         card=given.card,
         host=given.host,
