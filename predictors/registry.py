@@ -15,7 +15,11 @@ from predictors.model import Model
 RUNTIMES_VARIABLE = "KELP_RUNTIMES"
 """Families of one's own: `name=module:factory`, several with commas. They win over Kelp's."""
 
-_RUNTIMES = {"grid": "predictors.grid:create", "yolo": "predictors.yolo:create"}
+_RUNTIMES = {
+    "grid": "predictors.grid:create",
+    "lama": "predictors.lama:create",
+    "yolo": "predictors.yolo:create",
+}
 Factory = Callable[[Card, Mapping[str, Path]], Model]
 
 

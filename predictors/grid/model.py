@@ -10,10 +10,10 @@ import numpy as np
 
 from kelp.card import Card
 from kelp.detections import Predictions
+from predictors.common.errors import WeightsError
 from predictors.grid.matching import match
 from predictors.grid.template import Template, load_template
 from predictors.model import Item
-from predictors.yolo.errors import WeightsError
 from predictors.yolo.model import RawImage, YoloModel
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from predictors.yolo.errors import WeightsError
+from predictors.common.errors import WeightsError
 
 Points = NDArray[np.float64]
 _TOLERANCE = 0.1

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kelp.card import Card
-from predictors.yolo.errors import WeightsError
+from predictors.common.errors import WeightsError
 from predictors.yolo.facts import Facts
 
 Floats = NDArray[np.float32]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kelp.card import Card
-from predictors.yolo.errors import WeightsError
+from predictors.common.errors import WeightsError
 
 TASKS = ("segment", "detect", "pose")
 # ultralytics pads for checkpoints at least so; with both engines alike, both see the same pixels.

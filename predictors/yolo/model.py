@@ -11,14 +11,14 @@ import numpy as np
 from kelp.card import Card
 from kelp.detections import Predictions
 from kelp.errors import NotReady
+from predictors.common.errors import WeightsError
+from predictors.common.memory import is_out_of_memory
 from predictors.model import Item, Model
 from predictors.yolo.answers import predictions_of
 from predictors.yolo.candidates import pick, pick_finished
 from predictors.yolo.engine import Engine, Floats, Raw, open_engine
-from predictors.yolo.errors import WeightsError
 from predictors.yolo.facts import TASKS, labels_for
 from predictors.yolo.inputs import Batch, batches_of, letterbox_for
-from predictors.yolo.memory import is_out_of_memory
 
 
 class RawImage(NamedTuple):

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from kelp.card import Card
-from predictors.yolo.cpus import network_threads
+from predictors.common.errors import WeightsError
+from predictors.common.onnx import open_session
 from predictors.yolo.engine import Floats, Raw
-from predictors.yolo.errors import WeightsError
 from predictors.yolo.facts import SMALLEST_STRIDE, Facts, names_of, size_of
 
 _FLOAT_TYPES: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-_CUDA = "CUDAExecutionProvider"
 
 
 class OnnxEngine:
@@ -24,20 +22,7 @@ class OnnxEngine:
 
     def __init__(self, file: Path, card: Card) -> None:
         """WeightsError if the file cannot be used, or the card demands a device that is not there."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = network_threads(card)
-        options.inter_op_num_threads = 1
-        # Threads that wait asleep: waiting actively costs twice the processor time, and more time too where the
-        # processors are shared.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        providers = _providers(card.device)
-        try:
-            self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
-        except Exception as error:  # onnxruntime's exceptions have no common base but this
-            raise WeightsError(f"{file.name}: onnxruntime cannot load it: {str(error)[:500]}") from None
-        if card.device == "cuda" and _CUDA not in self._session.get_providers():
-            raise WeightsError(f"{file.name}: the card demands device 'cuda', but onnxruntime could not start it")
+        self._session = open_session(file, card)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _FLOAT_TYPES:
             found = ", ".join(f"{value.name} {value.type} {value.shape}" for value in inputs)
@@ -70,18 +55,6 @@ class OnnxEngine:
         answers = self._session.run(None, {self._input: images.astype(self._type, copy=False)})
         first, *rest = (answer[:count].astype(np.float32, copy=False) for answer in answers)
         return Raw(first, rest[0] if rest else None)
-
-
-def _providers(device: str) -> list[Any]:
-    there = onnxruntime.get_available_providers()
-    if device == "cuda" and _CUDA not in there:
-        raise WeightsError(f"the card demands device 'cuda'; this onnxruntime has only {', '.join(there)}")
-    if device == "cpu" or _CUDA not in there:
-        return ["CPUExecutionProvider"]
-    # CUDA's libraries may lie in packages of their own.
-    onnxruntime.preload_dlls()
-    # The default would try every algorithm anew for each new shape of a batch.
-    return [(_CUDA, {"cudnn_conv_algo_search": "HEURISTIC"}), "CPUExecutionProvider"]
 
 
 def _facts(metadata: dict[str, str], shape: list[Any], file: str) -> Facts:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from kelp.card import Card
-from predictors.yolo.cpus import network_threads
+from predictors.common.cpus import network_threads
+from predictors.common.errors import WeightsError
 from predictors.yolo.engine import Floats, Raw
-from predictors.yolo.errors import WeightsError
 from predictors.yolo.facts import SMALLEST_STRIDE, Facts, names_of, size_of
 
 # ultralytics looks for updates, packages and a network when it is imported, unless told not to.

@@ -9,9 +9,9 @@ import pytest
 
 from demo.reef import render
 from kelp.card import Card, load_card
+from predictors.common.errors import WeightsError
 from predictors.grid.model import GridModel
 from predictors.model import Item
-from predictors.yolo.errors import WeightsError
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "weights"
 SQUARE = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])

@@ -14,10 +14,10 @@ import torch
 
 from kelp.card import Card, parse_card
 from kelp.errors import NotReady
+from predictors.common.cpus import _quota, network_threads
+from predictors.common.errors import WeightsError
 from predictors.model import Item
 from predictors.yolo import create
-from predictors.yolo.cpus import _quota, network_threads
-from predictors.yolo.errors import WeightsError
 from predictors.yolo.facts import Facts, labels_for, names_of, size_of
 from predictors.yolo.onnx_engine import OnnxEngine
 from tests.yolo.models import EVERYTHING, REEF, ask, card, load
@@ -178,7 +178,7 @@ def test_memory_that_cannot_be_had_is_recognised(tmp_path: Path) -> None:
 
 def test_threads_are_those_the_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
-    monkeypatch.setattr("predictors.yolo.cpus._CGROUP", tmp_path)
+    monkeypatch.setattr("predictors.common.cpus._CGROUP", tmp_path)
     assert network_threads(parse_card("name: a\nruntime: yolo\ntask: detect\nweights: {uri: x}")) == 4
     for limit, threads in (("8", 8), ("1500m", 1), ("100m", 1), ("1000", 64)):
         assert network_threads(card(resources=f"{{limits: {{cpu: '{limit}'}}}}")) == threads

@@ -28,11 +28,11 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import IterableSimpleNamespace
 from ultralytics.utils.loss import v8SegmentationLoss
 
+from predictors.common.errors import UntrustedWeights, WeightsError
 from predictors.yolo.checkpoint import read_checkpoint
 from predictors.yolo.checkpoint.names import ALLOWED
 from predictors.yolo.checkpoint.resolve import resolve
 from predictors.yolo.checkpoint.scan import scan_pickle
-from predictors.yolo.errors import UntrustedWeights, WeightsError
 from tests.yolo.models import REEF, ask, load
 
 GOOD = REEF / "pth-yolo-coralsegv4.pt"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import NoReturn
 
+from predictors.common.errors import UntrustedWeights
 from predictors.yolo.checkpoint.names import ALLOWED, Role
-from predictors.yolo.errors import UntrustedWeights
 
 
 class Kind(Enum):

@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
+from predictors.common.errors import UntrustedWeights, WeightsError
 from predictors.yolo.checkpoint.resolve import resolve
 from predictors.yolo.checkpoint.scan import scan_pickle
-from predictors.yolo.errors import UntrustedWeights, WeightsError
 
 _ZIP = b"PK\x03\x04"
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from predictors.common.errors import UntrustedWeights
 from predictors.yolo.checkpoint.names import ALLOWED
-from predictors.yolo.errors import UntrustedWeights
 
 # Classes that ultralytics has renamed or dropped since.
 _RENAMED = {
