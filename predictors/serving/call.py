@@ -10,6 +10,7 @@ from typing import Any
 
 from kelp.errors import InvalidRequest, KelpError, OutOfMemory
 from predictors.model import Item
+from predictors.serving.tracing import RequestTrace
 
 
 class Call:
@@ -25,6 +26,7 @@ class Call:
         self.over = False
         self.taken = False
         self.phases: dict[str, float] = {}
+        self.trace: RequestTrace | None = None
         self.results: list[Any] = []
         self._errors: dict[int, KelpError] = {}
         self._open = 0
@@ -54,11 +56,14 @@ class Call:
                 return
             self.taken = True
         waited_s = time.monotonic() - self.started - self.phases.get("decode", 0.0) - self.phases.get("preprocess", 0.0)
-        self.add_phase("queue", waited_s)
+        self.phases["queue"] = max(0.0, waited_s)
         self._on_taken()
 
-    def add_phase(self, name: str, seconds: float) -> None:
-        self.phases[name] = self.phases.get(name, 0.0) + max(0.0, seconds)
+    def add_phase(self, name: str, started: float, ended: float) -> None:
+        """One of its images, or all of them, went through a phase; `time.monotonic` at its begin and end."""
+        self.phases[name] = self.phases.get(name, 0.0) + ended - started
+        if self.trace is not None:
+            self.trace.add(name, started, ended)
 
     def abandon(self) -> None:
         """Nobody waits for the outcome any more."""

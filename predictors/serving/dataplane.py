@@ -25,6 +25,7 @@ from predictors.serving.intake import Intake
 from predictors.serving.lifecycle import Lifecycle
 from predictors.serving.metrics import PredictorMetrics
 from predictors.serving.plan import Plan, Planner
+from predictors.serving.tracing import RequestTrace
 
 log = logging.getLogger("kelp.serving")
 T = TypeVar("T")
@@ -131,6 +132,7 @@ class DataPlane:
         started: float,
         timeout_s: float | None = None,
         fields: dict[str, Any],
+        trace: RequestTrace | None = None,
     ) -> T:
         """The rendered answer.
 
@@ -143,6 +145,7 @@ class DataPlane:
         assert loaded is not None  # it is ready
         allowed_s = self.admission.timeout_s(timeout_s)
         call = Inference(loaded.answerer, render, arrived=started, on_taken=place.taken)
+        call.trace = trace
         call.expire_after(allowed_s)
         call.expire_in_queue_after(self.admission.limits.queue_seconds)
 
@@ -167,8 +170,18 @@ class DataPlane:
                 if name in call.phases:
                     self.metrics.phase(name, call.phases[name])
 
-    def note(self, protocol: str, code: int, seconds: float, request_id: str, fields: Mapping[str, Any]) -> None:
+    def note(
+        self,
+        protocol: str,
+        code: int,
+        seconds: float,
+        request_id: str,
+        fields: Mapping[str, Any],
+        trace: RequestTrace | None = None,
+    ) -> None:
         """Count and log an inference request that is over, by its HTTP status."""
+        if trace is not None:
+            trace.end(self.card.model_name, protocol, code, seconds, fields)
         self.metrics.request(protocol, code, seconds)
         if code != 200:
             self.metrics.rejected(str(fields.get("error_code") or ("caller_left" if code == LEFT else "internal")))

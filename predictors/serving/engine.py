@@ -199,10 +199,10 @@ class Engine:
             self._answers.submit(work.call.finish)
 
     def _observe(self, phase: str, started: float, works: list[Work]) -> None:
-        seconds = time.monotonic() - started
-        self._metrics.phase(phase, seconds)
+        ended = time.monotonic()
+        self._metrics.phase(phase, ended - started)
         for call in {work.call for work in works}:
-            call.add_phase(phase, seconds)
+            call.add_phase(phase, started, ended)
 
 
 def warm_up(model: Model) -> None:

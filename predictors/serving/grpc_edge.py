@@ -16,9 +16,11 @@ from kelp.codec.grpc_messages import decode_request, encode_response
 from kelp.codec.grpc_pool import METHODS, SERVICE, parse, repository_model_name
 from kelp.codec.status import grpc_details, grpc_status, trailing_metadata
 from kelp.errors import KelpError
+from kelp.tracing import HEADER as TRACE
 from predictors.serving.dataplane import LEFT, DataPlane
 from predictors.serving.repository import Repository
 from predictors.serving.rest import request_id_of
+from predictors.serving.tracing import begin
 
 log = logging.getLogger("kelp.serving")
 Context = Any
@@ -109,9 +111,10 @@ class GrpcEdge:
 
     async def _infer(self, raw: bytes, context: Context) -> bytes:
         plane, started = self._plane, time.monotonic()
-        metadata = {key: value for key, value in context.invocation_metadata() or () if key == REQUEST_ID}
+        metadata = {key: value for key, value in context.invocation_metadata() or () if key in (REQUEST_ID, TRACE)}
         request_id = request_id_of(str(metadata.get(REQUEST_ID, "")).encode("latin-1", "replace"))
         fields: dict[str, Any] = {}
+        trace = begin(metadata.get(TRACE))
         code, failure, answer = 200, None, b""
         try:
             place = plane.admission.enter()
@@ -123,6 +126,7 @@ class GrpcEdge:
                     started=started,
                     timeout_s=context.time_remaining(),
                     fields=fields,
+                    trace=trace,
                 )
             finally:
                 place.leave()
@@ -130,13 +134,13 @@ class GrpcEdge:
             code, failure = error.status, error
             fields.update(error=error.message, error_code=error.code)
         except asyncio.CancelledError:
-            plane.note("grpc", LEFT, time.monotonic() - started, request_id, fields)
+            plane.note("grpc", LEFT, time.monotonic() - started, request_id, fields, trace)
             raise
         except Exception:  # the last guard: the caller gets an answer without a traceback
             log.exception("a request failed inside the server", extra={"request_id": request_id})
             failure = KelpError("the server failed on this request")
             code = failure.status
-        plane.note("grpc", code, time.monotonic() - started, request_id, fields)
+        plane.note("grpc", code, time.monotonic() - started, request_id, fields, trace)
         if failure is not None:
             await _abort(context, failure, request_id)
         context.set_trailing_metadata(((REQUEST_ID, request_id),))

@@ -86,8 +86,8 @@ class Inference(Call, Generic[T]):
         response = self._answerer.response(self.plan, self.results)
         built = time.monotonic()
         answer = self._render(response, self.plan.request)
-        self.add_phase("postprocess", built - started)
-        self.add_phase("encode", time.monotonic() - built)
+        self.add_phase("postprocess", started, built)
+        self.add_phase("encode", built, time.monotonic())
         return answer
 
     def _hand_over(self, outcome: Any) -> None:

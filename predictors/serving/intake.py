@@ -56,7 +56,7 @@ class Intake:
             plan = read()
             count = len(plan.images)
             call.expect(count)
-            call.add_phase("decode", time.monotonic() - started)
+            call.phases["decode"] = time.monotonic() - started
             self._batcher.announce(count - 1)
             announced = 0
             clock = _Clock(count, started, call)
@@ -131,7 +131,8 @@ class _Clock:
         with self._lock:
             self._open -= 1
             if self._open == 0:
-                self._call.phases["decode"] = time.monotonic() - self._started
+                self._call.phases.pop("decode", None)
+                self._call.add_phase("decode", self._started, time.monotonic())
 
 
 def _with_mask(plan: Plan, index: int, image: RgbImage, max_pixels: int) -> Mapping[str, NDArray[Any]]:

@@ -19,7 +19,7 @@ from typing import Any
 from kelp.card import Card, load_card
 from kelp.errors import KelpError
 from predictors.registry import make_model
-from predictors.serving import logs
+from predictors.serving import logs, tracing
 from predictors.serving.dataplane import DataPlane
 from predictors.serving.options import Options, read_options
 
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until a signal; ends the process with the exit code of `options`."""
     options = read_options(arguments)
     logs.configure(options.log_level, options.log_format)
+    tracing.start("kelp-predictor")
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     _keep_freed_memory()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines on stderr are no log of ours
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KelpError as error:
         log.error("cannot serve", extra={"error": error.message, "error_code": error.code})
         code = CANNOT_SERVE
+    tracing.stop(_CLOSING_S)
     logging.shutdown()
     # A prediction, or a load, that is still under way cannot be interrupted and must not hold up the end.
     os._exit(code)

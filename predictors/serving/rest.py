@@ -19,6 +19,7 @@ from predictors.serving.dataplane import LEFT, CallerLeft, DataPlane
 from predictors.serving.repository import Repository
 from predictors.serving.rest_body import Receive, announced_length, read_body
 from predictors.serving.rest_routes import Answer, MethodNotAllowed, Routes, Target, json_answer
+from predictors.serving.tracing import RequestTrace, begin
 
 log = logging.getLogger("kelp.serving")
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -40,6 +41,7 @@ class RestEdge:
         headers = dict(scope["headers"])
         request_id = request_id_of(headers.get(b"x-request-id"))
         fields: dict[str, Any] = {}
+        trace = begin(headers.get(b"traceparent"))
         inference = False
         answer: Answer | None = None
         try:
@@ -49,7 +51,7 @@ class RestEdge:
                 answer = target.answer()
             else:
                 inference = True
-                answer = await self._infer(target, headers, receive, fields)
+                answer = await self._infer(target, headers, receive, fields, trace)
         except CallerLeft:
             pass
         except KelpError as error:
@@ -60,12 +62,17 @@ class RestEdge:
             answer = _error_answer(KelpError("the server failed on this request"))
         if inference:
             code = LEFT if answer is None else answer.status
-            self._plane.note("rest", code, time.monotonic() - started, request_id, fields)
+            self._plane.note("rest", code, time.monotonic() - started, request_id, fields, trace)
         if answer is not None:
             await _send(send, answer, request_id, head=scope["method"] == "HEAD")
 
     async def _infer(
-        self, target: Target, headers: Mapping[bytes, bytes], receive: Receive, fields: dict[str, Any]
+        self,
+        target: Target,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        fields: dict[str, Any],
+        trace: RequestTrace | None,
     ) -> Answer:
         plane, started = self._plane, time.monotonic()
         plane.check_name(target.model, target.version)
@@ -84,6 +91,7 @@ class RestEdge:
                     encode_response,
                     started=started,
                     fields=fields,
+                    trace=trace,
                 )
             except asyncio.CancelledError:
                 if watcher.done():
