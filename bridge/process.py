@@ -23,6 +23,7 @@ from bridge.edge.health import Health, SideDoor
 from bridge.edge.listen import Listener, bind
 from bridge.edge.webhook import DETECT_PATH, DetectWebhook
 from bridge.models.catalog import Catalog
+from bridge.models.open import open_models
 from bridge.reconcile.reconciler import Reconciler
 from bridge.runs.services import Patience, Services
 from bridge.settings import BridgeSettings
@@ -30,7 +31,6 @@ from bridge.store.database import Database
 from bridge.store.intake import Intake
 from bridge.store.migrate import upgrade
 from kelp import __version__
-from kelp.client import AsyncClient, ClientConfig
 
 # A pod is given 30 s to end; runs stop within this, the rest is for listeners and the database.
 DRAIN_S = 20.0
@@ -76,6 +76,7 @@ class Bridge:
         listeners = {"main": Listener(front, main), "metrics": Listener(SideDoor(health), side)}
         for listener in listeners.values():
             listener.start()
+        self._spawn(services.models.run)
         self._spawn(services.catalog.run)
         self._spawn(health.run)
         health.started = True
@@ -98,7 +99,7 @@ class Bridge:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await services.cvat.close()
-            await services.v2.close()
+            await services.models.close()
             log.event("stopped")
 
     def _services(self, database: Database) -> Services:
@@ -111,14 +112,14 @@ class Bridge:
             settings.cvat_org,
             settings.cvat_ca,
         )
-        v2 = AsyncClient(ClientConfig(settings.v2_url, settings.v2_token.get_secret_value() or None))
+        models = open_models(settings, database)
         return Services(
             settings=settings,
             database=database,
             intake=Intake(database),
             cvat=Cvat(Transport(cvat)),
-            v2=v2,
-            catalog=Catalog(v2, database),
+            models=models,
+            catalog=Catalog(models, database),
             executor="",
             patience=self._patience,
         )

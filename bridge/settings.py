@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from kelp.settings.process import ProcessSettings
+
+KUBERNETES = "kubernetes"
 
 
 class BridgeSettings(ProcessSettings):
@@ -24,8 +27,10 @@ class BridgeSettings(ProcessSettings):
     cvat_org: str = Field("", description="slug of the organization that lists are limited to")
     cvat_ca: Path | None = Field(None, description="file with the certificate authority of CVAT")
 
-    v2_url: str = Field("http://127.0.0.1:8100", description="the V2 endpoint of all models")
+    v2_url: str = Field("http://127.0.0.1:8100", description="the V2 endpoint of all models, or `kubernetes`")
     v2_token: SecretStr = SecretStr("")
+    v2_gateway: str = Field("", description="kubernetes, from outside: the gateway through which models are called")
+    namespaces: str = Field("", description="kubernetes: comma list, the first one wins; the bridge's own by default")
 
     webhook_secrets: SecretStr = Field(SecretStr(""), description="comma list; each is valid")
     api_token: SecretStr = SecretStr("")
@@ -47,7 +52,12 @@ class BridgeSettings(ProcessSettings):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("cvat_url", "v2_url", "public_url")
+    @field_validator("v2_url")
+    @classmethod
+    def _is_kubernetes_or_http(cls, value: str) -> str:
+        return value if value == KUBERNETES else cls._is_http(value)
+
+    @field_validator("cvat_url", "v2_gateway", "public_url")
     @classmethod
     def _is_http(cls, value: str) -> str:
         if not value:
@@ -58,6 +68,14 @@ class BridgeSettings(ProcessSettings):
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("expected an address without user, query or fragment")
         return value.rstrip("/")
+
+    @field_validator("namespaces")
+    @classmethod
+    def _are_namespaces(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        if not all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name) for name in names):
+            raise ValueError("expected namespaces, separated by commas")
+        return ",".join(dict.fromkeys(names))
 
     @field_validator("database_url")
     @classmethod

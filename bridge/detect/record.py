@@ -7,7 +7,7 @@ from typing import Any
 from bridge.detect.labels import Resolution
 from bridge.detect.reading import Work
 from bridge.events.parameters import DetectParameters
-from bridge.models.catalog import ModelCard
+from bridge.models.card import ModelCard
 from kelp.settings.model import settings_of
 
 

@@ -22,7 +22,7 @@ from bridge.detect.stream import answers
 from bridge.detect.wake import Waking
 from bridge.events.parameters import DetectParameters
 from bridge.log import boundary
-from bridge.models.catalog import ModelCard
+from bridge.models.card import ModelCard
 from bridge.runs.endings import RunEnds
 from bridge.runs.reins import Reins
 from bridge.runs.services import Live, Services
@@ -49,7 +49,7 @@ class Detection:
         self._parameters = DetectParameters.from_json(orjson.loads(row.parameters))
         self._opened: tuple[Work, Desk] | None = None
         self.reins = Reins(services, live, claim)
-        self._model = Waking(services.v2, services.catalog, self._parameters.model, self.reins)
+        self._model = Waking(services.models, services.catalog, self._parameters.model, self.reins)
 
     async def read(self) -> None:
         """Look at the job, wake the model meanwhile. RunEnds where there is nothing to do."""
@@ -117,7 +117,7 @@ class Detection:
         converter = self._converter(work, card)
         targets = converter.resolution(card.labels, found_by(card.task)).targets
         parameters = {name: value for name, value in self._parameters.settings.items() if name not in _OURS}
-        question = Question(self._services.v2, card.name, outputs_for(targets), parameters)
+        question = Question(self._services.models, card.name, outputs_for(targets), parameters)
         frames = fetch_ahead(partial(self._services.cvat.frame, self._job_id), pending)
         waiting: list[tuple[int, list[Sheet]]] = []
         since = time.monotonic()

@@ -7,10 +7,11 @@ import contextlib
 import time
 
 from bridge import metrics
-from bridge.models.catalog import Catalog, ModelCard
+from bridge.models.card import ModelCard
+from bridge.models.catalog import Catalog
+from bridge.models.source import Models
 from bridge.runs.endings import RunEnds
 from bridge.runs.reins import Reins
-from kelp.client import AsyncClient
 from kelp.errors import NotFound, NotReady
 
 # A model that is ready within this was not asleep.
@@ -19,8 +20,8 @@ TELL_SECONDS = 2.0
 
 
 class Waking:
-    def __init__(self, client: AsyncClient, catalog: Catalog, model: str, reins: Reins) -> None:
-        self._client = client
+    def __init__(self, models: Models, catalog: Catalog, model: str, reins: Reins) -> None:
+        self._models = models
         self._catalog = catalog
         self._model = model
         self._reins = reins
@@ -37,10 +38,11 @@ class Waking:
         while self._card is None:
             try:
                 self._card = await self._catalog.card(self._model)
-            except NotFound:
+            except NotFound as error:
                 waited = time.monotonic() - began
                 if self._model not in self._catalog.known or waited > self._catalog.start_timeout_s(self._model):
-                    raise RunEnds("failed", f"there is no model '{self._model}' (any more)") from None
+                    why = f": {error.message}" if error.code == "no_card" else ""
+                    raise RunEnds("failed", f"there is no model '{self._model}' (any more){why}") from None
                 await self._reins.wait_for_others(f"waiting for {self._model} to be there again ({waited:.0f} s)")
                 await self._reins.pause(TELL_SECONDS)
         return self._card
@@ -60,14 +62,16 @@ class Waking:
         done, _ = await asyncio.wait({self._task}, timeout=AWAKE_S)
         while not done:
             waited = time.monotonic() - began
-            await self._reins.wait_for_others(f"waiting for {card.name} to start ({waited:.0f} s)")
+            why = f": {trouble}" if (trouble := self._models.trouble(card.name)) else ""
+            await self._reins.wait_for_others(f"waiting for {card.name} to start ({waited:.0f} s){why}")
             done, _ = await asyncio.wait({self._task}, timeout=TELL_SECONDS)
         try:
             self._task.result()
         except NotFound as error:
             raise NotReady(f"{card.name} was taken away: {error.message}") from None  # tried again, card and all
         except NotReady as error:
-            late = f"{card.name} did not start within {card.start_timeout_s:.0f} s: {error.message}"
+            why = self._models.trouble(card.name) or error.message
+            late = f"{card.name} did not start within {card.start_timeout_s:.0f} s: {why}"
             raise RunEnds("failed", late) from None
         await self._reins.resume()
 
@@ -86,7 +90,7 @@ class Waking:
     async def _wait_ready(self) -> None:
         card = await self.card()
         began = time.monotonic()
-        await self._client.wait_ready(self._model, timeout_s=card.start_timeout_s)
+        await self._models.wait_ready(self._model, timeout_s=card.start_timeout_s)
         seconds = time.monotonic() - began
         if seconds > AWAKE_S:
             self.cold_start_s = seconds

@@ -62,6 +62,7 @@ class Health:
             notes.append("KELP_API_TOKEN is not set: the API is closed")
         if self.reconciler:
             notes.append(self.reconciler)
+        notes += services.catalog.notes()
         return (200 if accepts else 503), {"ready": accepts, "missing": missing, "notes": notes}
 
 

@@ -1,1 +1,1 @@
-"""Which models there are, as the V2 endpoint tells; asking wakes none of them."""
+"""Which models there are and how each is called: one V2 endpoint's, or a cluster's. Asking wakes none of them."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from bridge.cvat.client import Cvat
 from bridge.models.catalog import Catalog
+from bridge.models.source import Models
 from bridge.settings import BridgeSettings
 from bridge.store.claims import Claim
 from bridge.store.database import Database
 from bridge.store.intake import Intake
-from kelp.client import AsyncClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Services:
     database: Database
     intake: Intake
     cvat: Cvat
-    v2: AsyncClient
+    models: Models
     catalog: Catalog
     executor: str
     patience: Patience = Patience()

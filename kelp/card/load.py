@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError
@@ -33,8 +33,11 @@ class CardError(InvalidRequest):
     default_code = "invalid_card"
 
 
-def parse_card(text: str, *, source: str = "card") -> Card:
-    """The card in `text` (YAML or JSON). CardError names `source`, the field and what was expected."""
+def parse_card(text: str, *, source: str = "card", unknown: Literal["forbid", "ignore"] = "forbid") -> Card:
+    """The card in `text` (YAML or JSON). CardError names `source`, the field and what was expected.
+
+    unknown: what becomes of fields that this version does not know.
+    """
     try:
         data = yaml.load(text, Loader=_Loader)  # noqa: S506 - both loaders are the safe one
     except yaml.YAMLError as error:
@@ -42,7 +45,7 @@ def parse_card(text: str, *, source: str = "card") -> Card:
     if not isinstance(data, dict):
         raise CardError(f"{source}: expected a mapping of fields, got {type(data).__name__}")
     try:
-        card = Card.model_validate(data)
+        card = Card.model_validate(data, extra=unknown)
     except ValidationError as error:
         raise CardError("\n".join(f"{source}: {line}" for line in _faults(error))) from None
     _check_settings(card, source)

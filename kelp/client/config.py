@@ -12,12 +12,16 @@ class ClientConfig:
 
     url: REST: `http://host:port` or `https://…`, a path before `/v2` allowed; gRPC: `host:port`, `grpc://…`, or
         `https://…` and `grpcs://…` for TLS.
+    ready_s: how long one question whether a model is ready may take before it is asked again.
+    host: the name to ask for where the address is a gateway's that serves many.
+    proxies: whether the environment's proxies are respected.
     token: sent as Bearer. ca: file of certificates to trust, instead of the system's.
     connect_s, read_s, write_s, pool_s: the four time-outs of one exchange: for a connection, between two bytes of an
         answer (None: whatever is left of the whole), for a write, for a free connection of the pool.
     timeout_s: how long an inference may take once the model is there. cold_start_s: how long one that is not ready, or
         not there at all, is waited for. A call ends after both together unless it is given a time of its own.
-    retries: repeats after a broken connection, a 502 or a 429. Inference changes nothing, so a repeat is harmless.
+    retries: repeats after a broken connection, a 502, a 429 or a gateway's 504. Inference changes nothing, so a repeat
+        is harmless.
     backoff_s, backoff_max_s: pauses between attempts, doubled each time, with jitter; a Retry-After that asks for more
         is respected.
     binary: REST: tensors travel as bytes in both directions; False: as JSON lists, for servers that know no better.
@@ -40,6 +44,9 @@ class ClientConfig:
     max_message_bytes: int = 256 << 20
     binary: bool = True
     progress_every_s: float = 1.0
+    ready_s: float = 60.0
+    host: str | None = None
+    proxies: bool = True
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url if "://" in self.url else f"grpc://{self.url}")

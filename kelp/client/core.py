@@ -74,7 +74,7 @@ class Core(ABC):
 
     def wait_ready(self, model: str, timeout_s: float | None) -> Steps[None]:
         patience = self.config.cold_start_s if timeout_s is None else timeout_s
-        attempts = Attempts(self.config, timeout_s=patience, patience_s=patience)
+        attempts = Attempts(self.config, timeout_s=patience, patience_s=patience, asks=True)
         try:
             yield from exchange(attempts, lambda _: self.ready_call(model), self.read_yes)
         except TooLate as error:

@@ -5,11 +5,13 @@ Unreachable           nobody listens yet, or no longer: waited for, as a model i
 └── NotTrusted        the certificate is not trusted: waiting would not help
 BadGateway
 └── MalformedAnswer   the answer is not V2's: asking again would not help
+TooLate
+└── GaveUpOnTheWay    not the model: a gateway did not wait long enough for it, perhaps for its start
 """
 
 from __future__ import annotations
 
-from kelp.errors import BadGateway, Unreachable
+from kelp.errors import BadGateway, TooLate, Unreachable
 
 
 class ConnectionBroken(Unreachable):
@@ -22,3 +24,7 @@ class NotTrusted(Unreachable):
 
 class MalformedAnswer(BadGateway):
     default_code = "malformed_answer"
+
+
+class GaveUpOnTheWay(TooLate):
+    default_code = "gave_up_on_the_way"

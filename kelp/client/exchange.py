@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kelp.client.config import ClientConfig
-from kelp.client.errors import ConnectionBroken, MalformedAnswer, NotTrusted
+from kelp.client.errors import ConnectionBroken, GaveUpOnTheWay, MalformedAnswer, NotTrusted
 from kelp.errors import BadGateway, KelpError, NotReady, OutOfMemory, QueueFull, TooLate
 
 Result = TypeVar("Result")
@@ -41,7 +41,11 @@ class Attempts:
     """Decides after each failure whether to try again, and when.
 
     A model that is not ready, and a server that is not there, are waited for as long as `patience_s`; what broke on the
-    way, a 502 and a 429 are repeated `config.retries` times; all else is final. Nothing goes on after `timeout_s`.
+    way, a 502, a 429 and a gateway's 504 are repeated `config.retries` times; all else is final. Nothing goes on after
+    `timeout_s`.
+
+    asks: the call only asks whether a model is ready. It is repeated whatever happened on the way, as long as
+    `patience_s`, and no single question waits longer than `config.ready_s`: a connection may have died in silence.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Attempts:
         *,
         timeout_s: float,
         patience_s: float,
+        asks: bool = False,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -59,21 +64,25 @@ class Attempts:
         self._started = clock()
         self._timeout_s = timeout_s
         self._patience_s = min(patience_s, timeout_s)
+        self._asks = asks
         self._repeats = 0
         self._pauses = 0
 
     def left_s(self) -> float:
-        """Seconds until the deadline. TooLate once there are none."""
+        """Seconds that the next attempt may take. TooLate once there are none."""
         left = self._timeout_s - self._elapsed()
         if left <= 0:
             raise TooLate(f"no answer within {self._timeout_s:g} s")
-        return left
+        return min(left, self._config.ready_s) if self._asks else left
 
     def pause_after(self, error: KelpError) -> float | None:
         """Seconds to wait before the next attempt; None: there is none, the error is the answer."""
         if isinstance(error, (OutOfMemory, NotTrusted, MalformedAnswer)):
             return None
-        if isinstance(error, (ConnectionBroken, BadGateway, QueueFull)):
+        on_the_way = isinstance(error, (ConnectionBroken, BadGateway, GaveUpOnTheWay, QueueFull))
+        if self._asks and (on_the_way or isinstance(error, (NotReady, TooLate))):
+            until_s = self._patience_s
+        elif on_the_way:
             self._repeats += 1
             if self._repeats > self._config.retries:
                 return None
@@ -99,14 +108,12 @@ def exchange(attempts: Attempts, build: Callable[[float], Any], read: Callable[[
             left = attempts.left_s()
             answer = yield Send(build(left), left)
             return read(answer)
-        except TooLate as error:
-            # The time may have gone into an earlier failure, which then is the reason.
-            if earlier is not None:
-                raise TooLate(f"{error.message}; before that: {earlier.message}", code=error.code) from error
-            raise
         except KelpError as error:
             pause = attempts.pause_after(error)
             if pause is None:
+                if isinstance(error, TooLate) and earlier is not None:
+                    # The time may have gone into an earlier failure, which then is the reason.
+                    raise TooLate(f"{error.message}; before that: {earlier.message}", code=error.code) from error
                 raise
             earlier = error
         yield Pause(pause)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from kelp.client.between import error_between_grpc
 from kelp.client.config import ClientConfig
 from kelp.client.core import Core, IndexedModel
 from kelp.client.errors import ConnectionBroken, NotTrusted
@@ -72,9 +73,12 @@ class GrpcCore(Core):
         return [IndexedModel(m.name, m.version, m.state, m.reason) for m in found.models]
 
 
-def channel_options(config: ClientConfig) -> list[tuple[str, int]]:
+def channel_options(config: ClientConfig) -> list[tuple[str, int | str]]:
     """Options of the channel: repeats are ours, and a server that comes up late is found within seconds."""
+    authority = [("grpc.default_authority", config.host)] if config.host else []
     return [
+        *authority,
+        ("grpc.enable_http_proxy", int(config.proxies)),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", config.max_message_bytes),
         ("grpc.enable_retries", 0),
@@ -97,10 +101,13 @@ def error_of(error: Any, config: ClientConfig) -> KelpError:
     status = error.code().name
     details = error.details() or ""
     metadata = {key: value for key, value in error.trailing_metadata() or () if isinstance(value, str)}
-    if status == "UNAVAILABLE" and CODE_KEY not in metadata:
-        for words, kind in ((_TRUST, NotTrusted), (_ABSENT, Unreachable), (_BROKEN, ConnectionBroken)):
-            if any(word in details for word in words):
-                return kind(f"{config.url}: {details}")
+    if CODE_KEY not in metadata:
+        if status == "UNAVAILABLE":
+            for words, kind in ((_TRUST, NotTrusted), (_ABSENT, Unreachable), (_BROKEN, ConnectionBroken)):
+                if any(word in details for word in words):
+                    return kind(f"{config.url}: {details}")
+        if (between := error_between_grpc(status, details)) is not None:
+            return between
     if status == "CANCELLED":
         # We never cancel a call and still wait for it: the server, or a proxy, dropped it.
         return ConnectionBroken(f"{config.url}: the call was cancelled by the other side")

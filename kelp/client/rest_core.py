@@ -10,6 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from kelp import __version__
+from kelp.client.between import error_between
 from kelp.client.config import ClientConfig
 from kelp.client.core import Core, IndexedModel, index_of
 from kelp.client.errors import MalformedAnswer
@@ -117,9 +118,10 @@ def _raise_unless_ok(answer: HttpAnswer) -> None:
     if answer.status == 200:
         return
     body = _object(answer.body)
-    fallback = "" if body is not None else answer.body[:200].decode("utf-8", "replace").strip()
     wait = retry_after_s(answer.headers.get("retry-after"))
-    raise error_from_answer(answer.status, body, fallback=fallback, retry_after_s=wait)
+    if body is None:
+        raise error_between(answer.status, answer.body, retry_after_s=wait)
+    raise error_from_answer(answer.status, body, retry_after_s=wait)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

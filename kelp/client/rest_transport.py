@@ -21,7 +21,7 @@ def client_options(config: ClientConfig, headers: Mapping[str, str]) -> dict[str
     """Arguments of httpx.Client and httpx.AsyncClient. Proxies and certificates of the environment are respected."""
     return {
         "base_url": config.url,
-        "headers": headers,
+        "headers": {**headers, "host": config.host} if config.host else headers,
         "limits": httpx.Limits(
             max_connections=config.connections,
             max_keepalive_connections=config.connections,
@@ -29,6 +29,7 @@ def client_options(config: ClientConfig, headers: Mapping[str, str]) -> dict[str
         ),
         "verify": _trusted(config),
         "follow_redirects": False,
+        "trust_env": config.proxies,
     }
 
 
@@ -37,7 +38,7 @@ def _trusted(config: ClientConfig) -> ssl.SSLContext | bool:
     (a tenth of a second), so it gets a context that trusts nobody."""
     if config.ca:
         return ssl.create_default_context(cafile=config.ca)
-    if config.secure or any(proxy.startswith("https://") for proxy in getproxies().values()):
+    if config.secure or (config.proxies and any(proxy.startswith("https://") for proxy in getproxies().values())):
         return True
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

@@ -1,0 +1,188 @@
+"""A cluster's models: its InferenceServices, watched, each with its card and an address of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from bridge.kube.api import KubeApi
+from bridge.kube.watch import Watched
+from bridge.models.callers import Address, Callers
+from bridge.models.card import ModelCard
+from bridge.models.inference_service import CARD_ANNOTATION, InferenceService
+from bridge.models.labels import Labels
+from bridge.models.source import Listing
+from bridge.store.database import Database
+from kelp.card import Card, parse_card
+from kelp.card.load import CardError
+from kelp.card.metadata import public_part
+from kelp.client.async_calls import AsyncCalls
+from kelp.detections import Detections
+from kelp.errors import Forbidden, KelpError, NotFound, NotReady
+
+GROUP = "/apis/serving.kserve.io/v1beta1"
+CARD_KEY = "card.yaml"
+# Metadata is all that a list of names needs.
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+# A model that has no address yet gets one within seconds.
+LOOK_SECONDS = 0.5
+
+
+class ClusterModels:
+    """`namespaces`: where to look; of two models of one name the one in the earlier namespace is used."""
+
+    def __init__(self, api: KubeApi, namespaces: Sequence[str], database: Database, callers: Callers) -> None:
+        self._api = api
+        self._callers = callers
+        self._labels = Labels(database)
+        self._watched: dict[str, Watched[InferenceService]] = {
+            namespace: Watched(api, _path(namespace), InferenceService.of, self._heed) for namespace in namespaces
+        }
+        self._cards: dict[str, Card] = {}
+        self._card_faults: dict[str, str] = {}
+        self._changed = asyncio.Event()
+
+    async def listing(self, *, sure: bool = False) -> Listing:
+        names = {name for watched in self._watched.values() for name in watched.items}
+        problems = [f"namespace {ns}: {w.problem}" for ns, w in self._watched.items() if w.problem]
+        if sure:
+            # A watch that died in silence would go on saying that there is no such model.
+            for namespace in self._watched:
+                names |= await self._names_in(namespace)
+            problems = []
+        return Listing(frozenset(names), "; ".join(problems) or None)
+
+    async def card(self, model: str) -> ModelCard:
+        card = await self._read_card(self._find(model))
+        return ModelCard.of_public(model, public_part(card, self._find(model).state, await self._labels.of(card)))
+
+    async def wait_ready(self, model: str, *, timeout_s: float) -> None:
+        ends = time.monotonic() + timeout_s
+        while True:
+            try:
+                card, client = await self._caller(model)
+                break
+            except NotReady:
+                if time.monotonic() + LOOK_SECONDS > ends:
+                    raise
+                await asyncio.sleep(LOOK_SECONDS)
+        await client.wait_ready(model, timeout_s=ends - time.monotonic())
+        await self._labels.learn(card, client)
+
+    async def detect(
+        self,
+        model: str,
+        images: Sequence[Any],
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Any = None,
+        timeout_s: float | None = None,
+    ) -> Detections:
+        _, client = await self._caller(model)
+        return await client.detect(model, images, outputs=outputs, parameters=parameters, timeout_s=timeout_s)
+
+    def trouble(self, model: str) -> str | None:
+        try:
+            return self._find(model).reason
+        except NotFound:
+            return None
+
+    def notes(self) -> list[str]:
+        notes = []
+        seen: dict[str, str] = {}
+        for namespace, watched in self._watched.items():
+            for name, service in sorted(watched.items.items()):
+                if name in seen:
+                    notes.append(f"model {name} is in {seen[name]} and in {namespace}: the one in {seen[name]} is used")
+                    continue
+                seen[name] = namespace
+                if service.state == "failing":
+                    notes.append(f"model {name} is failing: {service.reason or 'no reason is given'}")
+                if name in self._card_faults:
+                    notes.append(f"model {name}: {self._card_faults[name]}")
+        return notes
+
+    async def changed(self) -> None:
+        """Return when a model came, went or changed."""
+        await self._changed.wait()
+        self._changed.clear()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for watched in self._watched.values():
+                group.create_task(watched.run())
+
+    async def close(self) -> None:
+        await self._callers.close()
+        await self._api.close()
+
+    def _heed(self) -> None:
+        there = {name for watched in self._watched.values() for name in watched.items}
+        for gone in self._cards.keys() - there:
+            del self._cards[gone]
+            self._callers.forget(gone)
+        for gone in self._card_faults.keys() - there:
+            del self._card_faults[gone]
+        self._changed.set()
+
+    def _find(self, model: str) -> InferenceService:
+        for watched in self._watched.values():
+            if (service := watched.items.get(model)) is not None:
+                return service
+        raise NotFound(f"no InferenceService '{model}' in {' or '.join(self._watched)}", code="no_such_model")
+
+    async def _caller(self, model: str) -> tuple[Card, AsyncCalls]:
+        """Its card and its client. NotReady while it has no address."""
+        service = self._find(model)
+        card = self._cards.get(model) or await self._read_card(service)
+        if service.url is None:
+            raise NotReady(f"{model} cannot be called yet: {service.reason or 'it is being made'}")
+        address = Address(service.url, card.protocol, card.limits.request_seconds, card.start_timeout)
+        return card, self._callers.of(model, address)
+
+    async def _read_card(self, service: InferenceService) -> Card:
+        """The card in its ConfigMap; the one that was read before where the API server does not answer."""
+        name = service.name
+        path = f"/api/v1/namespaces/{service.namespace}/configmaps/{service.card}"
+        try:
+            found = await self._api.get(path)
+            card = _card_of(found, service)
+        except (NotFound, Forbidden, CardError) as error:
+            self._card_faults[name] = f"its card cannot be read: {error.message}"
+            raise NotFound(self._card_faults[name], code="no_card") from None
+        except KelpError:
+            if name in self._cards:
+                return self._cards[name]
+            raise
+        self._card_faults.pop(name, None)
+        self._cards[name] = card
+        return card
+
+    async def _names_in(self, namespace: str) -> set[str]:
+        names: set[str] = set()
+        query = {"limit": "500"}
+        while True:
+            page = await self._api.get(_path(namespace), query, accept=_METADATA_ONLY)
+            found = [item["metadata"] for item in page.get("items") or ()]
+            names |= {m["name"] for m in found if (m.get("annotations") or {}).get(CARD_ANNOTATION)}
+            if not (more := page["metadata"].get("continue")):
+                return names
+            query["continue"] = more
+
+
+def _path(namespace: str) -> str:
+    return f"{GROUP}/namespaces/{namespace}/inferenceservices"
+
+
+def _card_of(config_map: Any, service: InferenceService) -> Card:
+    text = (config_map.get("data") or {}).get(CARD_KEY)
+    source = f"ConfigMap {service.card}"
+    if text is None:
+        raise CardError(f"{source}: has no {CARD_KEY}")
+    # One that a newer `kelp` wrote may have fields that mean nothing here.
+    card = parse_card(text, source=source, unknown="ignore")
+    if card.model_name != service.name:
+        raise CardError(f"{source}: is the card of {card.model_name}, not of {service.name}")
+    return card
