@@ -11,7 +11,7 @@ from kelp.detections import Detections
 from kelp.errors import InvalidImage, KelpError, NotReady, Unreachable
 
 if TYPE_CHECKING:
-    from kelp.client import Client
+    from kelp.client.sync_calls import SyncCalls
 
 # Waiting does not mend these.
 _FINAL = frozenset({"failing", "over_budget", "out_of_memory", "not_trusted"})
@@ -30,7 +30,7 @@ class Answer:
 
 
 def detect_all(
-    client: Client,
+    client: SyncCalls,
     model: str,
     images: Iterator[bytes],
     *,
@@ -45,7 +45,7 @@ def detect_all(
 
 
 def _detect(
-    client: Client,
+    client: SyncCalls,
     model: str,
     group: Sequence[bytes],
     parameters: Mapping[str, Any],
@@ -75,7 +75,7 @@ def _detect(
 
 
 def detect_patiently(
-    client: Client,
+    client: SyncCalls,
     model: str,
     images: Sequence[bytes],
     parameters: Mapping[str, Any],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 from typing import Any
 
 import typer
@@ -20,6 +21,15 @@ COMMANDS: dict[str, str] = {
     "bench": "Measure how fast a model or a function answers.",
     "verify": "Check that a model or a function answers every image, and sensibly.",
     "card": "Check model cards, or print their schema.",
+    "deploy": "Bring models to a cluster, or to the kelp up of this machine, from their cards.",
+    "get": "List models, projects or runs of a cluster or of this machine; wakes none.",
+    "invoke": "Call a model once, with an image or a body.",
+    "logs": "Print what a model or the bridge has logged.",
+    "update": "Change a deployed model's settings or scale, or go back.",
+    "delete": "Delete models; their weights stay.",
+    "import": "Deploy cards that `kelp get model NAME -o yaml` printed.",
+    "build": "Say what takes the place of nuctl's image build.",
+    "dashboard": "Print the address of the bridge's page.",
     "version": "Print the versions of this program and of the servers it talks to.",
 }
 """Name → one line of help, as the root's help shows it."""
@@ -41,7 +51,8 @@ class LazyGroup(TyperGroup):
 
 def load(name: str) -> Any:
     """The real command, its module imported."""
-    app: typer.Typer = importlib.import_module(f"kelp.cli.commands.{name}").app
+    module = f"{name}_" if keyword.iskeyword(name) else name
+    app: typer.Typer = importlib.import_module(f"kelp.cli.commands.{module}").app
     command = get_command(app)
     command.name = name
     command.help = command.help or COMMANDS[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +34,14 @@ def fetch_with_bar(card: Card, cache: Path) -> dict[str, Path]:
             bars.update(tasks[name], completed=done, total=total)  # type: ignore[arg-type]
 
         return fetch(card, cache, progress)
+
+
+@contextmanager
+def transferring(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar of `total` bytes; what it gives is told how many more are done."""
+    with _bars(DownloadColumn(), TransferSpeedColumn()) as bars:
+        task = bars.add_task(description, total=total)
+        yield lambda count: bars.update(task, advance=count)
 
 
 class Counter(Protocol):

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from kelp.cli.exits import FAILED, UsageError
-from kelp.cli.output import DocumentOption, print_columns, print_document, say
+from kelp.cli.output import DocumentOption
 from kelp.cli.parameters import SetOption, parse_set
-
-if TYPE_CHECKING:
-    from kelp.cli.calling import Answer
 
 app = typer.Typer(rich_markup_mode=None)
 _REQUEST_S = 600.0
@@ -31,108 +25,15 @@ def infer(
     output: DocumentOption = None,
 ) -> None:
     """Send images to a model; show, save or print what it finds. Exits 1 where an image was refused."""
-    from kelp.cli.calling import detect_all
     from kelp.cli.images import image_files
-    from kelp.cli.progress import counting
+    from kelp.cli.inferring import infer_files
     from kelp.cli.servers import v2_client
 
     files = image_files(images)
     parameters = parse_set(settings)
     with v2_client(timeout_s=_REQUEST_S + cold_start, cold_start_s=0.0) as client:
         card = client.metadata(model).get("parameters", {}).get("card", {})
-        if card.get("task") not in {None, "segment", "detect", "pose"}:
-            raise UsageError(f"'{model}' is no detector: its task is {card['task']}")
-        awake = card.get("state") in {None, "ready"}
-        if not awake:
-            say(f"{model} is {card['state']}: it starts now")
-        with counting(model, len(files)) as bar:
-            answers = detect_all(
-                client, model, (path.read_bytes() for path in files),
-                batch=batch, parameters=parameters, cold_start_s=cold_start,
-                on_waiting=lambda seconds: bar.note(f"{model}, waiting for {seconds:.0f} s"),
-            )  # fmt: skip
-            results = list(_results(files, answers, save, _colours(card), bar))
-    if output is not None:
-        print_document(results, output)
-    else:
-        _print(results)
-    if any("error" in result for result in results):
-        raise typer.Exit(FAILED)
-
-
-def _results(
-    files: list[Path], answers: Iterator[Answer], save: Path | None, colours: dict[str, str], bar: Any
-) -> Iterator[dict[str, Any]]:
-    if save is not None:
-        save.mkdir(parents=True, exist_ok=True)
-    taken: set[str] = set()
-    for path, answer in zip(files, answers, strict=True):
-        result: dict[str, Any] = {"image": str(path)}
-        if answer.error is not None:
-            result["error"] = answer.error.message
-            say(f"kelp: {path}: {answer.error.message}")
-        else:
-            result |= _described(answer)
-            if save is not None:
-                result["saved"] = str(_save(path, answer, save, colours, taken))
-        bar.done()
-        yield result
-
-
-def _described(answer: Answer) -> dict[str, Any]:
-    found = answer.found
-    assert found is not None
-    detections = []
-    for row in found.rows_of(answer.image):
-        one: dict[str, Any] = {
-            "label": found.labels[int(found.label_id[row])],
-            "score": round(float(found.score[row]), 4),
-            "box": [round(v, 2) for v in found.box[row].tolist()],
-        }
-        if found.polygon_offsets is not None:
-            one["polygon"] = [[round(x, 2), round(y, 2)] for x, y in found.polygon(row).tolist()]
-        if found.keypoints is not None:
-            one["keypoints"] = [[round(v, 2) for v in point] for point in found.keypoints[row].tolist()]
-        detections.append(one)
-    height, width = found.image_size[answer.image].tolist()
-    return {"width": width, "height": height, "seconds": round(answer.seconds, 4), "detections": detections}
-
-
-def _save(path: Path, answer: Answer, folder: Path, colours: dict[str, str], taken: set[str]) -> Path:
-    import cv2
-
-    from kelp.cli.draw import draw
-
-    assert answer.found is not None
-    name, number = path.stem, 1
-    while name in taken:
-        number += 1
-        name = f"{path.stem}-{number}"
-    taken.add(name)
-    place = folder / f"{name}{'.png' if path.suffix.lower() == '.png' else '.jpg'}"
-    # As the model saw it: upright, 8 bits, three channels.
-    picture: Any = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise UsageError(f"{path}: cannot be read here, so that nothing can be drawn on it")
-    drawn = draw(picture, answer.found, answer.image, colours)
-    if not cv2.imwrite(str(place), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)):
-        raise UsageError(f"{place}: cannot be written")
-    return place
-
-
-def _colours(card: dict[str, Any]) -> dict[str, str]:
-    return {label["name"]: label["color"] for label in card.get("labels", []) if label.get("color")}
-
-
-def _print(results: list[dict[str, Any]]) -> None:
-    rows = []
-    for result in results:
-        found = Counter(one["label"] for one in result.get("detections", ()))
-        labels = ", ".join(f"{count} {label}" for label, count in found.most_common())
-        seconds = f"{result['seconds']:.3f} s" if "seconds" in result else ""
-        shown = len(result["detections"]) if "detections" in result else "-"
-        rows.append([result["image"], shown, seconds, result.get("error") or labels])
-    print_columns(("IMAGE", "FOUND", "TIME", "LABELS"), rows)
-    saved = [result["saved"] for result in results if "saved" in result]
-    if saved:
-        say(f"{len(saved)} {'picture' if len(saved) == 1 else 'pictures'} in {Path(saved[0]).parent}")
+        infer_files(
+            client, model, card, files, parameters=parameters, batch=batch, cold_start_s=cold_start, save=save,
+            output=output,
+        )  # fmt: skip

@@ -1,0 +1,58 @@
+"""The program that runs in the pod which has the volume mounted: `python -c` of this file, standard library only.
+
+`state FOLDER NAME…` prints {name: [bytes of the file or -1, bytes of its unfinished part]}.
+`receive FOLDER NAME SHA256 OFFSET SIZE` takes bytes OFFSET to SIZE from standard input, checks the whole, and gives it
+its name; what broke off stays as a part that the next call goes on with.
+"""
+
+import hashlib
+import json
+import os
+import sys
+
+
+def _part(path: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.part")
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.isfile(path) else -1
+
+
+def state(folder: str, *names: str) -> None:
+    found = {}
+    for name in names:
+        path = os.path.join(folder, name)
+        found[name] = [_size(path), max(0, _size(_part(path)))]
+    print(json.dumps(found), flush=True)  # noqa: T201
+
+
+def receive(folder: str, name: str, sha256: str, offset: str, size: str) -> None:
+    path = os.path.join(folder, name)
+    part = _part(path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    left = int(size) - int(offset)
+    with open(part, "ab") as file:
+        file.truncate(int(offset))
+        while left:
+            chunk = os.read(0, min(left, 1 << 20))
+            if not chunk:
+                sys.exit("it broke off")
+            file.write(chunk)
+            left -= len(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    digest = hashlib.sha256()
+    with open(part, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != sha256:
+        os.remove(part)
+        sys.exit("what arrived is not what was sent")
+    os.replace(part, path)
+    print("stored", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    (state if sys.argv[1] == "state" else receive)(*sys.argv[2:])
