@@ -19,8 +19,6 @@ def delete(
     every: Annotated[bool, typer.Option("--all", help="all models of --owner")] = False,
     owner: Annotated[str | None, typer.Option(help="with --all: whose")] = None,
     missing_ok: Annotated[bool, typer.Option("--ignore-not-found", help="a missing model is no error")] = False,
-        bool, typer.Option("--ignore-not-found", help="a model that is not there is no error")
-    ] = False,
     wait: Annotated[bool, typer.Option(help="until they are gone")] = True,
     namespace: NamespaceOption = None,
     kubeconfig: KubeconfigOption = None,
