@@ -31,10 +31,17 @@ def tiles_of(mask: NDArray[np.uint8], side: int, margin: int) -> Iterator[Tile]:
         for left, right in _cuts(width, side, margin):
             if not mask[top:bottom, left:right].any():
                 continue
-            seen = (
-                max(0, top - margin), max(0, left - margin), min(height, bottom + margin), min(width, right + margin),
-            )  # fmt: skip
-            yield Tile(seen, (top, left, bottom, right))
+            upper, lower = _widened(top, bottom, height, margin)
+            first, last = _widened(left, right, width, margin)
+            yield Tile((upper, first, lower, last), (top, left, bottom, right))
+
+
+def _widened(start: int, end: int, length: int, margin: int) -> tuple[int, int]:
+    """With context on both sides, to a multiple of 8 where the picture has the pixels: they are better than padding."""
+    start, end = max(0, start - margin), min(length, end + margin)
+    start -= min(start, -(end - start) % MULTIPLE)
+    end += min(length - end, -(end - start) % MULTIPLE)
+    return start, end
 
 
 def _cuts(length: int, side: int, margin: int) -> Iterator[tuple[int, int]]:
@@ -42,7 +49,7 @@ def _cuts(length: int, side: int, margin: int) -> Iterator[tuple[int, int]]:
     if length <= side:
         yield 0, length
         return
-    pieces = -(-length // (side - 2 * margin))
+    pieces = -(-length // (side - 2 * margin - MULTIPLE))
     for number in range(pieces):
         yield length * number // pieces, length * (number + 1) // pieces
 
