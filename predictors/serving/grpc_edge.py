@@ -29,6 +29,8 @@ Call = Callable[[bytes, Context], Awaitable[bytes]]
 REQUEST_ID = "x-request-id"
 HEALTH_SERVICE = "grpc.health.v1.Health"
 """What Kubernetes asks a container that only speaks gRPC. Source: gRPC's health checking protocol."""
+LIVENESS = b"\x0a\x08liveness"
+"""A check of the service `liveness`: whether the process lives, ready or not."""
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 
 
@@ -62,8 +64,8 @@ class GrpcEdge:
         )
         return server
 
-    async def _health(self, _: bytes, context: Context) -> bytes:
-        return SERVING if self._plane.lifecycle.ready else NOT_SERVING
+    async def _health(self, asked: bytes, context: Context) -> bytes:
+        return SERVING if asked == LIVENESS or self._plane.lifecycle.ready else NOT_SERVING
 
     def _answers(self) -> dict[str, Callable[[Any], dict[str, Any]]]:
         """Each call but inference: its request message → the fields of its response."""

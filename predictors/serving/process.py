@@ -16,11 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kelp.card import Card, load_card
+from kelp.card import Card
 from kelp.errors import KelpError
+from predictors.model import Model
 from predictors.registry import make_model
 from predictors.serving import logs, tracing
 from predictors.serving.dataplane import DataPlane
+from predictors.serving.deployed import await_weights, read_card
 from predictors.serving.options import Options, read_options
 
 log = logging.getLogger("kelp.serving")
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _keep_freed_memory()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines on stderr are no log of ours
     try:
-        card = load_card(options.card)
+        card = read_card(options.card)
         code = _Process(card, options).run()
     except KelpError as error:
         log.error("cannot serve", extra={"error": error.message, "error_code": error.code})
@@ -76,7 +78,7 @@ class _Process:
         """The exit code."""
         options = self._options
         rest = _bound(options.host, options.port)
-        self._plane.start(lambda: make_model(self._card, options.cache), self._failed)
+        self._plane.start(self._model, self._failed)
         try:
             import uvloop
 
@@ -86,6 +88,11 @@ class _Process:
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(self._serve(rest))
         return self._code
+
+    def _model(self) -> Model:
+        """On the model's thread."""
+        await_weights(self._card)
+        return make_model(self._card, self._options.cache)
 
     def _failed(self, error: BaseException) -> None:
         """The model's thread has ended: so does the process."""
