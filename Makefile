@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 PY := $(BIN)/python
-COMPONENTS := bridge local yolo yolo-onnx kserve image-bridge image-up
+COMPONENTS := bridge local yolo yolo-onnx kserve image-bridge image-up image-up-gpu
 export PYTHONDONTWRITEBYTECODE :=
 # ultralytics: never ask the network, never install anything.
 export YOLO_OFFLINE := true
@@ -50,7 +50,7 @@ locks: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	  pyproject.toml --extra dev -o requirements/dev.txt; \
 	for part in demo $(COMPONENTS); do \
 	  uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header -c requirements/dev.txt \
-	    pyproject.toml --extra $$part -o requirements/$$part.txt; \
+	    pyproject.toml --extra $$part $$([ $$part = demo ] || echo --extra tracing) -o requirements/$$part.txt; \
 	done
 
 clean: ## remove what was made here: environment, caches, demo output

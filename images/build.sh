@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds Kelp's images, all of images/Dockerfile.
 #   images/build.sh [--prefix P] [--tag T] [--base IMAGE] [--push] [--dry-run] [IMAGE...]
-#   IMAGE: kelp-bridge, kelp-yolo-onnx, kelp-yolo, kelp-up; without any: all but kelp-yolo (CUDA's 5 GB)
+#   IMAGE: kelp-bridge, kelp-yolo-onnx, kelp-yolo, kelp-up, kelp-up-gpu; without any: those without torch (CUDA's 5 GB)
 # A registry goes into the prefix: --prefix registry.example.com/team/. The tag is kelp.__version__ unless given.
 # What else `docker build` should get stands in DOCKER_BUILD_ARGS, the program in DOCKER (docker).
 set -euo pipefail
@@ -13,6 +13,7 @@ declare -A table=(
   [kelp-yolo-onnx]="predictor yolo-onnx kelp,predictors"
   [kelp-yolo]="predictor yolo kelp,predictors"
   [kelp-up]="up image-up kelp,bridge,predictors"
+  [kelp-up-gpu]="up image-up-gpu kelp,bridge,predictors"
 )
 default=(kelp-bridge kelp-yolo-onnx kelp-up)
 
