@@ -32,6 +32,12 @@ def event(name: str, *, level: int = logging.INFO, error: BaseException | None =
         _OWN.log(level, name, extra={"fields": fields}, exc_info=trace)
 
 
+def announce(name: str, **fields: Any) -> None:
+    """Log `name` whatever the level: whoever started the process waits for it."""
+    record = _OWN.makeRecord(_OWN.name, logging.INFO, "", 0, name, (), None, extra={"fields": fields})
+    _OWN.handle(record)
+
+
 def boundary(place: str, **fields: Any) -> None:
     """Log (debug) that a run passed a point at which a crash must lose nothing; tests kill the process there."""
     event("boundary", level=logging.DEBUG, at=place, **fields)

@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import gc
 import importlib
-import json
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -81,7 +79,7 @@ class Bridge:
         self._spawn(health.run)
         health.started = True
         for name, listener in listeners.items():
-            announce(name, listener.port)
+            log.announce("listening", listener=name, port=listener.port)  # who gave port 0 waits for it
         _say_who_is_served(settings)
         engine = await asyncio.to_thread(importlib.import_module, "bridge.runs.engine")
         running = await engine.start(services)
@@ -133,12 +131,6 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-
-
-def announce(listener: str, port: int) -> None:
-    """Say on which port a listener is, whatever the log level: callers that gave port 0 wait for this line."""
-    line = {"event": "listening", "listener": listener, "port": port}
-    print(json.dumps(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _say_who_is_served(settings: BridgeSettings) -> None:
