@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from kelp.card.metadata import server_metadata
+from kelp.card.openapi import openapi
 from kelp.errors import InvalidRequest, KelpError, NotFound
 from kelp.local.auth import Guard
 from kelp.local.caller import Caller, Left, Receive, Scope, Send
@@ -55,6 +56,9 @@ class App:
             case ["v2"]:
                 _only(method, "GET")
                 await _json(send, server_metadata("kelp up"))
+            case ["openapi.json"]:
+                _only(method, "GET")
+                await _json(send, openapi(self._all.names(), title="kelp up", unloads=True))
             case ["v2", "models"]:
                 _only(method, "GET")
                 await _json(send, {"models": self._all.names()})

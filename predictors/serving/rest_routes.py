@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from kelp import __version__
+from kelp.card.openapi import openapi
 from kelp.codec import Buffer
 from kelp.errors import InvalidRequest, NotFound
 from predictors.serving.dataplane import DataPlane
 from predictors.serving.exposition import CONTENT_TYPE
-from predictors.serving.openapi import openapi
 from predictors.serving.repository import SERVER, Repository
 
 
@@ -72,7 +72,8 @@ class Routes:
                     "GET", lambda: Answer(200, [self._plane.metrics.render()], {"content-type": CONTENT_TYPE})
                 )
             case ["openapi.json"]:
-                return _get(lambda: openapi(self._plane.card))
+                card = self._plane.card
+                return _get(lambda: openapi([card.model_name], title=card.title or card.name))
             case ["v2"]:
                 return _get(repository.server)
             case ["v2", "health", "live"]:

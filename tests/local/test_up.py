@@ -277,6 +277,17 @@ def test_a_model_for_the_cpu_sees_no_gpu(up):
     assert up.infer("cpu").json()["cuda"] == ""
 
 
+def test_openapi_describes_paths_of_all_models_that_answer(up):
+    document = up.http.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    paths = document["paths"]
+    assert {"/v2/models/reef/infer", "/v2/models/reef-v2/infer", "/v2/repository/models/kept/unload"} <= set(paths)
+    for path, methods in paths.items():
+        if "get" in methods and "/ready" not in path:  # which would wake every model
+            assert up.http.get(path).status_code == 200, path
+    assert up.http.post("/openapi.json").status_code == 405
+
+
 def test_metrics_tell_states_and_cold_starts(up):
     up.infer("counted")
     text = up.http.get("/metrics").text

@@ -1,11 +1,11 @@
-"""A short OpenAPI description of the server's REST face."""
+"""A short OpenAPI description of V2's REST paths, for a predictor and for the endpoint of many models alike."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from kelp import __version__
-from kelp.card import Card
 
 _ERROR = {
     "type": "object",
@@ -65,6 +65,7 @@ def _operation(summary: str, *statuses: int, schema: str = "", body: str = "") -
 _MEANINGS = {
     400: "the request is wrong; the error says where",
     404: "no such model or version",
+    409: "somebody uses the model, or its card keeps it awake",
     413: "the body is over the limit",
     429: "too many requests are waiting",
     501: "not something this server does",
@@ -73,14 +74,25 @@ _MEANINGS = {
 }
 
 
-def openapi(card: Card) -> dict[str, Any]:
-    """OpenAPI 3.1 of the paths that serve `card`."""
-    model = f"/v2/models/{card.model_name}"
+def openapi(models: Iterable[str], *, title: str, unloads: bool = False) -> dict[str, Any]:
+    """OpenAPI 3.1 of the paths that serve `models`. `unloads`: whether models can be put to sleep by hand."""
     get, post = "get", "post"
+    of_models: dict[str, Any] = {}
+    for name in models:
+        model, repository = f"/v2/models/{name}", f"/v2/repository/models/{name}"
+        of_models |= {
+            model: {get: _operation("Model metadata, the card's public part included", 404)},
+            f"{model}/ready": {get: _operation("Whether the model can be used", 404, 503)},
+            f"{model}/infer": {
+                post: _operation("Inference", 400, 404, 413, 429, 503, 504, schema="InferResponse", body="InferRequest")
+            },
+            f"{repository}/load": {post: _operation("Load the model", 404, 503)},
+            f"{repository}/unload": {post: _operation("Unload the model", 404, 409 if unloads else 501)},
+        }
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": card.title or card.name,
+            "title": title,
             "version": __version__,
             "description": "Open Inference Protocol (V2) with the binary tensor data extension.",
         },
@@ -89,14 +101,8 @@ def openapi(card: Card) -> dict[str, Any]:
             "/v2/health/live": {get: _operation("Whether the process lives", 503)},
             "/v2/health/ready": {get: _operation("Whether the model can be used", 503)},
             "/v2/models": {get: _operation("Names of the models")},
-            model: {get: _operation("Model metadata, the card's public part included", 404)},
-            f"{model}/ready": {get: _operation("Whether the model can be used", 404, 503)},
-            f"{model}/infer": {
-                post: _operation("Inference", 400, 404, 413, 429, 503, 504, schema="InferResponse", body="InferRequest")
-            },
+            **of_models,
             "/v2/repository/index": {post: _operation("The models and their states")},
-            f"/v2/repository/models/{card.model_name}/load": {post: _operation("Load the model", 404, 503)},
-            f"/v2/repository/models/{card.model_name}/unload": {post: _operation("Unload the model", 404, 501)},
             "/metrics": {get: {"summary": "Prometheus metrics", "responses": {"200": {"description": "text"}}}},
         },
         "components": {
