@@ -7,11 +7,11 @@ import contextlib
 import errno
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from kelp.ports import holder_of
 from kelp.settings.process import SettingsError
 
 BACKLOG = 1024
@@ -32,8 +32,9 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        holder = _holder(port) if error.errno == errno.EADDRINUSE else ""
-        raise SettingsError(f"{setting}: port {port} on {host}: {error.strerror}{holder}") from None
+        holder = holder_of(port) if error.errno == errno.EADDRINUSE else None
+        by = f": held by {holder}" if holder else ""
+        raise SettingsError(f"{setting}: port {port} on {host}: {error.strerror}{by}") from None
     listener.setblocking(False)
     return listener
 
@@ -79,19 +80,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals are the process's business, not a listener's."""
         yield
-
-
-def _holder(port: int) -> str:
-    """`: held by NAME (pid N)`, where this user may see it (Linux)."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
-                    inodes.add(f"socket:[{fields[9]}]")
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if any(str(link.readlink()) in inodes for link in (process / "fd").iterdir()):
-                return f": held by {(process / 'comm').read_text().strip()} (pid {process.name})"
-    return ""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from kelp.local.budget import Budget, parse_budget
-from kelp.local.ports import is_loopback
+from kelp.ports import is_loopback
 from kelp.settings.process import ProcessSettings, SettingsError
 from kelp.weights import default_cache
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import errno
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from typing import Any
 
 from kelp.card import Card
 from kelp.errors import KelpError
+from kelp.ports import check_free, listen, taken
 from predictors.model import Model
 from predictors.registry import make_model
 from predictors.serving import logs, tracing
@@ -61,10 +61,6 @@ def _keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, 512 * 2**20)
 
 
-class PortTaken(KelpError):
-    default_code = "port_taken"
-
-
 class _Process:
     def __init__(self, card: Card, options: Options) -> None:
         self._card = card
@@ -77,7 +73,7 @@ class _Process:
     def run(self) -> int:
         """The exit code."""
         options = self._options
-        rest = _bound(options.host, options.port)
+        rest = listen(options.host, options.port, setting="--port")
         self._plane.start(self._model, self._failed)
         try:
             import uvloop
@@ -158,27 +154,14 @@ class _Process:
         self._plane.give_up()
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    """A bound socket. PortTaken names the port."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        reason = "it is taken" if error.errno == errno.EADDRINUSE else str(error.strerror or error)
-        raise PortTaken(f"cannot listen on {host}:{port}: {reason}") from None
-    return bound
-
-
 def _bind_grpc(server: Any, host: str, port: int) -> int:
-    """Bind and give the port. PortTaken names it."""
+    """Bind and give the port. PortTaken names it and, where it can be seen, its holder."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         return int(server.add_insecure_port(address))
     except RuntimeError:
-        raise PortTaken(f"cannot listen on {address} (gRPC): it is taken") from None
+        check_free(host, port, setting="--grpc-port")  # says what is wrong with it
+        raise taken(port, "--grpc-port") from None
 
 
 def _announce(where: str | None, ports: dict[str, int]) -> None:

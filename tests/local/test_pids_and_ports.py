@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from kelp.local.pidfiles import PidFiles
-from kelp.local.ports import PortTaken, check_free, is_loopback, listen
+from kelp.ports import PortTaken, check_free, is_loopback, listen
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)", "predictors.serving"]
 
