@@ -19,13 +19,15 @@ _BRIDGE_TIMEOUT_S = 30.0
 
 def v2_client(url: str | None = None, *, timeout_s: float = 30.0, cold_start_s: float = 600.0) -> Client:
     """A client of the V2 endpoint (`url`, else KELP_V2_URL)."""
-    from kelp.client import Client, ClientConfig
+    from kelp.cli.v2 import EndpointClient
+    from kelp.client import ClientConfig
 
     settings = CallerSettings.read()
     token = settings.v2_token.get_secret_value() or settings.api_token.get_secret_value() or None
-    return Client(
-        ClientConfig(url or settings.v2_url, token=token, timeout_s=timeout_s, cold_start_s=cold_start_s, retries=1)
+    config = ClientConfig(
+        url or settings.v2_url, token=token, timeout_s=timeout_s, cold_start_s=cold_start_s, retries=1
     )
+    return EndpointClient(config, named="" if url else "KELP_V2_URL")
 
 
 @contextmanager

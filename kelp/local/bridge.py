@@ -14,6 +14,8 @@ from kelp.local.log import event
 from kelp.local.pidfiles import PidFiles
 
 MODULE = "bridge"
+WRONG_SETTINGS = 2
+"""The bridge's exit code for settings that it cannot work with, a taken port among them."""
 _GRACE_S = 20.0
 
 
@@ -28,6 +30,8 @@ class BridgeProcess:
         self._child: asyncio.subprocess.Process | None = None
         self._record: Path | None = None
         self._task: asyncio.Task[None] | None = None
+        self.refused = asyncio.Event()
+        """Set when the bridge will not start with these settings; it has said why, on stderr."""
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_running(), name="bridge")
@@ -54,11 +58,17 @@ class BridgeProcess:
 
     async def _keep_running(self) -> None:
         failures = 0
+        was_sound = False
         clock = asyncio.get_running_loop().time
         while True:
             begun = clock()
             code = await self._run_once()
-            failures = 1 if clock() - begun >= STEADY_S else failures + 1
+            steady = clock() - begun >= STEADY_S
+            was_sound = was_sound or steady
+            if code == WRONG_SETTINGS and not was_sound:
+                self.refused.set()
+                return
+            failures = 1 if steady else failures + 1
             pause = pause_after(failures)
             event("bridge_ended", level="error", exit_code=code, again_in_s=pause)
             await asyncio.sleep(pause)

@@ -90,15 +90,17 @@ def plan_room(
 
 def parse_budget(text: str) -> Budget:
     """`12Gi`, `gpus=2`, or both: `memory=12Gi,gpus=2`. ValueError says what was expected."""
+    wrong = ValueError(f"expected memory (12Gi), GPUs (gpus=2) or both (memory=12Gi,gpus=2), got {text!r}")
     found: dict[str, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, equals, value = part.rpartition("=")
         key = key.strip() if equals else "memory"
         if key not in {"memory", "gpus"} or key in found:
-            raise ValueError(f"expected 12Gi, gpus=2 or memory=12Gi,gpus=2, got {text!r}")
-        if key == "gpus" and not value.strip().isdigit():
-            raise ValueError(f"gpus: expected a whole number, got {value.strip()!r}")
-        found[key] = parse_size(value.strip()) if key == "memory" else int(value)
+            raise wrong
+        try:
+            found[key] = parse_size(value.strip()) if key == "memory" else _count(value.strip())
+        except ValueError:
+            raise wrong from None
     return Budget(found.get("memory"), found.get("gpus"))
 
 
@@ -113,6 +115,12 @@ def cost_of(card: Card, *, has_gpu: bool) -> Cost:
 
 def in_gib(size: int) -> str:
     return f"{size / 2**30:.3g}Gi"
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():  # int() takes signs, blanks and underscores
+        raise ValueError(f"expected a whole number, got {text!r}")
+    return int(text)
 
 
 def _helps(cost: Cost, total: Cost, budget: Budget) -> bool:

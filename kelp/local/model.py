@@ -11,6 +11,7 @@ from kelp.errors import KelpError, NotReady, QueueFull, TooLate
 from kelp.local.budget import Cost
 from kelp.local.cards import CardFile
 from kelp.local.lifecycle import Lifecycle, Phase
+from kelp.local.liveness import until_hung
 from kelp.local.log import event
 from kelp.local.metrics import Metrics
 from kelp.local.process import Died
@@ -235,13 +236,17 @@ class ServedModel:
         self._tell_waiters()  # they look again, and wake it
 
     async def _watch(self, running: Running) -> None:
-        await asyncio.wait({running.process.exited})
+        hung = asyncio.create_task(until_hung(running.pool))
+        await asyncio.wait({running.process.exited, hung}, return_when=asyncio.FIRST_COMPLETED)
         if self._running is not running:
+            hung.cancel()
             return  # it was stopped
+        if not hung.cancel():
+            running.process.kill_now(hung.result())
         self._running = None
         self._rooms.leave(self.name)
+        self._failed(running.process.last_words())  # before anything is awaited: nobody may take it for ready
         await running.close(0.0)
-        self._failed(running.process.last_words())
 
     def _failed(self, reason: str) -> None:
         self._life.fails(self._loop.time(), reason)

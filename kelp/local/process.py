@@ -33,6 +33,7 @@ class Process:
         self._name = name
         self._child = child
         self._announced = announced
+        self._killed_for = ""
         self._error = ""
         self._plain = ""
         self._hearing = asyncio.create_task(self._hear())
@@ -82,6 +83,8 @@ class Process:
 
     def last_words(self) -> str:
         """How it ended, and the last error that it logged."""
+        if self._killed_for:
+            return f"its process was ended: {self._killed_for}"
         code = self._child.returncode
         if code is None:
             how = "still runs"
@@ -101,10 +104,16 @@ class Process:
         await self.kill()
 
     async def kill(self) -> None:
-        """SIGKILL to the process and whatever it has started."""
+        """SIGKILL to the process and whatever it has started; returns when it is gone."""
         if not self.exited.done():
             self._kill_group()
         await asyncio.wait({self.exited})
+
+    def kill_now(self, why: str) -> None:
+        """The same without waiting; `why` is told as its last words."""
+        if not self.exited.done():
+            self._killed_for = why
+            self._kill_group()
 
     async def _wait(self) -> int:
         code = await self._child.wait()

@@ -16,18 +16,19 @@ from kelp.local.cards import read_cards
 from kelp.local.labels import Labels
 from kelp.local.log import event
 from kelp.local.pidfiles import PidFiles
-from kelp.local.ports import PortTaken, check_free, listen
 from kelp.local.proxy_grpc import GrpcEndpoint
 from kelp.local.server import DRAIN_S, EndpointServer
 from kelp.local.settings import UpSettings
 from kelp.local.start import ServeArguments, Starter, serve_arguments
 from kelp.local.supervisor import Supervisor
+from kelp.ports import PortTaken, check_free, listen
+from kelp.settings.process import SettingsError
 
 _LAST_S = 5.0
 
 
 def run(settings: UpSettings, *, with_bridge: bool, arguments: ServeArguments = serve_arguments) -> None:
-    """Serve until SIGTERM or SIGINT. KelpError where it cannot begin: a card, a port, a budget."""
+    """Serve until SIGTERM or SIGINT. KelpError where it cannot begin: a card, a port, a budget, the bridge."""
     log.configure(settings.log_level, settings.log_format)
     try:
         import uvloop
@@ -76,7 +77,7 @@ class _Up:
             supervisor.begin()
             if with_bridge:
                 bridge.start()
-            await self._stop.wait()
+            await self._until_told(bridge.refused)
             event("stopping")
             # The bridge first: its runs pause in good order while models still answer.
             await self._unless_hurried(bridge.stop())
@@ -88,6 +89,16 @@ class _Up:
             await asyncio.gather(bridge.stop(at_once=True), supervisor.close(), grpc_server.stop(None))
             await asyncio.wait({serving}, timeout=_LAST_S)
             event("stopped")
+        if bridge.refused.is_set():
+            raise SettingsError("the bridge cannot start, as it says above; --no-bridge runs the models alone")
+
+    async def _until_told(self, refused: asyncio.Event) -> None:
+        """Return on a signal, or when the bridge does not take its settings."""
+        waits = {asyncio.create_task(self._stop.wait()), asyncio.create_task(refused.wait())}
+        _, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in left:
+            task.cancel()
+        self._stop.set()
 
     def _grpc(self, endpoint: GrpcEndpoint) -> tuple[Any, int]:
         settings = self._settings

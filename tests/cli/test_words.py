@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import pytest
 
 from kelp.cli.lazy import COMMANDS, load
 from tests.cli.conftest import run_kelp, run_process
+from tests.local.conftest import write_card
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -46,7 +49,7 @@ def test_every_command_can_be_loaded_and_says_what_it_does(name):
         (["explode"], 2, "explode"),
         (["infer"], 2, "Missing argument"),
         (["infer", "reef", "/nowhere.jpg"], 2, "/nowhere.jpg: no such file"),
-        (["models"], 3, NOBODY),
+        (["models"], 3, f"no V2 server answers at {NOBODY} (KELP_V2_URL); `kelp up` starts"),
         (["runs"], 3, "no bridge answers"),
         (["runs", "-o", "json"], 3, "no bridge answers"),
         (["runs", "-o", "json", "cancel", "1"], 2, "kelp runs cancel -o json"),
@@ -55,7 +58,7 @@ def test_every_command_can_be_loaded_and_says_what_it_does(name):
         (["annotate", "--model", "reef", "--job", "1", "--set", "conf"], 2, "expected NAME=VALUE"),
         (["card", "check", "/nowhere.yaml"], 2, "/nowhere.yaml: cannot be read"),
         (["up", "--models", "/nowhere"], 2, "/nowhere: expected a folder of model cards"),
-        (["up", "--budget", "lots"], 2, "KELP_BUDGET: expected"),
+        (["up", "--budget", "banana"], 2, "KELP_BUDGET: expected memory (12Gi), GPUs (gpus=2)"),
         (["up", "--settings", "/nowhere.env"], 2, "/nowhere.env: no such settings file"),
         (["bench", "--function-url", "reef", "--test-images", "."], 2, "no images"),
     ],
@@ -105,6 +108,31 @@ def test_a_bridge_or_predictor_that_cannot_start_ends_with_its_own_code(tmp_path
     assert done.returncode == 3
     assert "no runtime 'none'" in done.stderr
     assert run_process("bridge", KELP_PORT="70000").returncode == 2
+
+
+def test_a_port_that_is_taken_is_named_with_its_holder(tmp_path):
+    card = tmp_path / "reef.yaml"
+    card.write_text("name: reef\nruntime: yolo\ntask: segment\nweights: {uri: w}\n")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = run_process("serve", card, "--port", port, "--grpc-port", "0")
+    assert done.returncode == 3
+    assert f"port {port} is taken by process {os.getpid()}" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_a_bridge_that_does_not_take_its_settings_ends_kelp_up_with_its_message(tmp_path):
+    write_card(tmp_path / "models", "reef")
+    done = run_process(
+        "up", KELP_MODELS=str(tmp_path / "models"), KELP_CACHE=str(tmp_path), KELP_V2_PORT="0", KELP_V2_GRPC_PORT="0",
+        KELP_PORT="0", KELP_METRICS_PORT="0", KELP_CVAT_URL="ftp://reef",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "KELP_CVAT_URL: expected an address" in done.stderr
+    assert "the bridge cannot start" in done.stderr.splitlines()[-1]
+    assert done.stderr.count("bridge_started") == 1
 
 
 def test_cards_are_checked_line_by_line(tmp_path):

@@ -93,6 +93,26 @@ def test_a_taken_port_is_named_with_its_holder(models, start_up, setting):
             start_up(**{setting: str(port)})
 
 
+def test_a_process_that_hangs_is_replaced_and_its_caller_told_but_a_long_prediction_is_waited_for(models, start_up):
+    write_card(models, "reef")
+    up = start_up(STAND_IN_HEALTH_S="0.8")
+    with ThreadPoolExecutor(1) as people:
+        long = people.submit(up.infer, "reef", x_delay="6")  # longer than three questions and their pauses
+        up.wait_for("delaying")
+        pid = up.wait_for("model_ready", model="reef")["pid"]
+        assert long.result().json()["pid"] == pid
+        stuck = people.submit(up.infer, "reef", x_delay="600")
+        up.wait_for("delaying", count=2)
+        os.kill(pid, signal.SIGSTOP)
+        told = stuck.result()
+    assert told.status_code == 503
+    assert "did not answer" in told.json()["error"]
+    assert "out of memory" not in told.json()["error"]
+    assert "did not answer" in up.wait_for("model_failed", model="reef")["error"]
+    assert up.wait_for("model_ready", count=2, model="reef")["pid"] != pid  # by itself
+    assert up.infer("reef").status_code == 200
+
+
 def test_sigterm_finishes_what_is_under_way_and_leaves_nothing(models, start_up):
     write_card(models, "reef")
     write_card(models, "kept", scale={"min": 1})
