@@ -37,7 +37,10 @@ def infer_files(
 
     files = image_files(images)
     if card.get("task") not in {None, "segment", "detect", "pose"}:
-        raise UsageError(f"'{model}' is no detector: its task is {card['task']}")
+        raise UsageError(
+            f"'{model}' is no detector: its task is {card['task']}, and this command shows what detectors find "
+            "(segment, detect, pose)"
+        )
     if card.get("state") not in {None, "ready"}:
         say(f"{model} is {card['state']}: it starts now")
     with counting(model, len(files)) as bar:
