@@ -10,6 +10,7 @@ import yaml
 from kelp.card import Card
 from kelp.deploy import container, scaling
 from kelp.deploy.cards import as_data, serving_json, with_gpu_choice
+from kelp.deploy.exposed import virtual_service
 from kelp.deploy.families import variant_of
 from kelp.deploy.labels import CARD_ANNOTATION, model_labels
 from kelp.deploy.options import RenderOptions
@@ -28,7 +29,7 @@ def card_config_map_name(model_name: str) -> str:
 
 
 def render(card: Card, options: RenderOptions) -> list[dict[str, Any]]:
-    """[ConfigMap with the card, InferenceService] of `card` on the cluster of `options`.
+    """[ConfigMap with the card, InferenceService] of `card` on the cluster of `options`; exposed, a VirtualService too.
 
     InvalidRequest or NotFound name the model and the field that no cluster, or not this one, can have.
     """
@@ -40,7 +41,10 @@ def render(card: Card, options: RenderOptions) -> list[dict[str, Any]]:
     variant = variant_of(card, deployed.main_file)
     card = with_gpu_choice(card, gpu=options.gpu and variant.gpu)
     card = card.model_copy(update={"weights": deployed.weights})
-    return [_config_map(card, options), _inference_service(card, options, variant.name)]
+    objects = [_config_map(card, options), _inference_service(card, options, variant.name)]
+    if card.expose:
+        objects.append(virtual_service(card, options, scaling.request_timeout_s(card, options.max_timeout)))
+    return objects
 
 
 def _config_map(card: Card, options: RenderOptions) -> dict[str, Any]:
@@ -58,9 +62,8 @@ def _config_map(card: Card, options: RenderOptions) -> dict[str, Any]:
 
 
 def _inference_service(card: Card, options: RenderOptions, runtime: str) -> dict[str, Any]:
-    labels = model_labels(card)
-    if not card.expose:
-        labels["networking.knative.dev/visibility"] = "cluster-local"
+    # An exposed one too: from outside it is reached through the host that checks tokens, and in no other way.
+    labels = {**model_labels(card), "networking.knative.dev/visibility": "cluster-local"}
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",

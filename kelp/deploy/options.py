@@ -39,5 +39,8 @@ class RenderOptions(_Options):
     storage_uri: str | None = Field(None, description="of the one card that is rendered; wins over `storage`")
     service_account: str | None = Field(None, description="whose secrets open the storage")
     gpu: bool = Field(True, description="the cluster has GPUs; without them, cards are rendered for the CPU")
+    expose_host: str | None = Field(None, description="name under which models with `expose` are called from outside")
+    expose_gateway: str | None = Field(None, description="NAMESPACE/NAME of the Istio Gateway of that name")
+    runtime_env: dict[str, str] = Field({}, description="more environment variables of every model's pods")
     runtime_scope: Literal["Cluster", "Namespace"] = "Cluster"
     max_timeout: int = Field(600, ge=1, description="Knative's max-revision-timeout-seconds")

@@ -8,6 +8,8 @@ from kelp.deploy import container
 from kelp.deploy.families import Variant, variants
 from kelp.deploy.options import RenderOptions
 
+_ENV = {"HOME": "/tmp", "KELP_LOG_FORMAT": "json"}  # noqa: S108 - a volume of the pod's own
+
 
 def runtimes(options: RenderOptions) -> list[dict[str, Any]]:
     """A ClusterServingRuntime, or ServingRuntime of the namespace, for every variant there is."""
@@ -48,10 +50,7 @@ def _container(variant: Variant, options: RenderOptions) -> dict[str, Any]:
         "image": options.images.of(variant.name),
         "imagePullPolicy": options.images.pull_policy,
         "args": ["--host", "0.0.0.0"],  # noqa: S104 - within its pod
-        "env": [
-            {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a volume of the pod's own
-            {"name": "KELP_LOG_FORMAT", "value": "json"},
-        ],
+        "env": [{"name": name, "value": value} for name, value in {**_ENV, **options.runtime_env}.items()],
         "securityContext": container.security_context(),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
     }
