@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from bridge import log
 from bridge.settings import BridgeSettings
+from kelp import tracing
 from kelp.settings.process import SettingsError
 
 
@@ -16,10 +18,14 @@ def main() -> int:
         # Imported late: a wrong setting is told at once.
         from bridge.process import run
 
+        if (problem := tracing.start("kelp-bridge")) is not None:
+            log.event("no_tracing", level=logging.WARNING, reason=problem)
         run(settings)
     except SettingsError as error:
         print(f"bridge: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    finally:
+        tracing.stop()
     return 0
 
 

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bridge import log
+from bridge import log, metrics
 from bridge.cvat.client import Cvat
 from bridge.cvat.transport import CvatAccess, Transport
 from bridge.edge.access import Access
@@ -111,6 +111,7 @@ class Bridge:
             settings.cvat_ca,
         )
         models = open_models(settings, database)
+        metrics.tell_models(models.facts)
         return Services(
             settings=settings,
             database=database,

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from kelp import tracing
+
 AHEAD_FRAMES = 8
 AHEAD_BYTES = 64 << 20
 # What a frame is taken to weigh before one was seen.
@@ -45,7 +47,7 @@ async def fetch_ahead(
             number = next(left, None)
             if number is None:
                 return
-            waiting.append((number, asyncio.ensure_future(fetch(number))))
+            waiting.append((number, asyncio.ensure_future(_traced(fetch, number))))
 
     try:
         fill()
@@ -60,6 +62,13 @@ async def fetch_ahead(
         for _, task in waiting:
             task.cancel()
         await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
+
+
+async def _traced(fetch: Callable[[int], Awaitable[bytes]], number: int) -> bytes:
+    with tracing.span("fetch frame", {"kelp.frame": number}) as span:
+        image = await fetch(number)
+        span.set({"kelp.bytes": len(image)})
+        return image
 
 
 def _has_bytes(task: asyncio.Task[bytes]) -> bool:

@@ -32,6 +32,7 @@ from bridge.store.ledger import Book
 from bridge.store.progress import FrameResult, Reading
 from bridge.writeback.desk import Desk
 from bridge.writeback.sheets import CHUNK_ROWS, Sheet, sheets_of
+from kelp import tracing
 
 # Decided here and not by the model, so it is never sent to one.
 _OURS = {"shape", "conv_mask_to_poly"}
@@ -81,7 +82,8 @@ class Detection:
         await desk.write([frame for frame, error in done.items() if error is None])
         pending = [frame.number for frame in work.frames if frame.number not in done]
         if pending:
-            await self._model.until_ready()
+            with tracing.span("wake", {"kelp.model": self._parameters.model}):
+                await self._model.until_ready()
             if (seconds := self._model.cold_start_s) is not None:
                 await self._write(runs.save_details, details={"cold_start_s": round(seconds, 3)})
             await self._stream(work, desk, pending)
@@ -192,7 +194,9 @@ class Detection:
 
 async def _flush(desk: Desk, waiting: list[tuple[int, list[Sheet]]]) -> None:
     if waiting:
-        await desk.write([frame for frame, _ in waiting], [sheet for _, sheets in waiting for sheet in sheets])
+        sheets = [sheet for _, of_frame in waiting for sheet in of_frame]
+        with tracing.span("write shapes", {"kelp.frames": [frame for frame, _ in waiting], "kelp.shapes": len(sheets)}):
+            await desk.write([frame for frame, _ in waiting], sheets)
         waiting.clear()
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from bridge.detect.frames import Frame
 from bridge.detect.infer import Answered, Question, SetAside
 from bridge.runs.reins import Reins
+from kelp import tracing
 
 IMAGES_A_REQUEST = 4
 BYTES_A_REQUEST = 24 << 20
@@ -23,7 +24,7 @@ async def answers(
     try:
         async for batch in _batches(frames):
             await reins.go_on()
-            asked.append(asyncio.create_task(question.ask(batch)))
+            asked.append(asyncio.create_task(_asked(question, batch)))
             if len(asked) >= REQUESTS_AT_ONCE:
                 for outcome in await reins.unless_halted(asked.popleft()):
                     yield outcome
@@ -34,6 +35,13 @@ async def answers(
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def _asked(question: Question, frames: list[Frame]) -> list[Answered | SetAside]:
+    with tracing.span("frames", {"kelp.frames": [frame.number for frame in frames]}) as span:
+        outcomes = await question.ask(frames)
+        span.set({"kelp.set_aside": sum(isinstance(outcome, SetAside) for outcome in outcomes)})
+        return outcomes
 
 
 async def _batches(frames: AsyncIterator[Frame]) -> AsyncIterator[list[Frame]]:

@@ -14,6 +14,7 @@ from bridge import log, metrics
 from bridge.edge.access import Access
 from bridge.edge.answers import send_error, send_json
 from bridge.edge.body import read_body
+from bridge.edge.trace import parent_of
 from bridge.events.key import delivery_key
 from bridge.events.parameters import DetectParameters, parse_query
 from bridge.events.payload import Event, Ignored, Ping, read_payload
@@ -21,6 +22,7 @@ from bridge.events.signature import HEADER, is_signed
 from bridge.models.catalog import Catalog
 from bridge.runs.limits import BATCH, INTERACTIVE
 from bridge.store.intake import Intake, NewRun
+from kelp import tracing
 from kelp.errors import InvalidRequest, KelpError, Unauthorized
 
 DETECT_PATH = "/detect-model-webhook"
@@ -41,15 +43,18 @@ class DetectWebhook:
         self._parse = lru_cache(maxsize=256)(parse_query)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            status, answer = await self._answer(scope, receive)
-        except KelpError as error:
-            metrics.WEBHOOKS.labels("detect", error.code).inc()
-            log.event("webhook_refused", status=error.status, error=error)
-            await send_error(send, error)
-            return
-        metrics.WEBHOOKS.labels("detect", answer["outcome"]).inc()
-        await send_json(send, status, answer)
+        with tracing.span("webhook detect", kind="server", parent=parent_of(scope)) as span:
+            try:
+                status, answer = await self._answer(scope, receive)
+            except KelpError as error:
+                span.fail(error.code)
+                metrics.WEBHOOKS.labels("detect", error.code).inc()
+                log.event("webhook_refused", status=error.status, error=error)
+                await send_error(send, error)
+                return
+            span.set({"kelp.outcome": answer["outcome"], "kelp.run": answer.get("run", "")})
+            metrics.WEBHOOKS.labels("detect", answer["outcome"]).inc()
+            await send_json(send, status, answer)
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, dict[str, Any]]:
         body = await read_body(scope, receive, BODY_LIMIT)
@@ -107,6 +112,7 @@ class DetectWebhook:
             cause=cause,
             caused_by=event.sender,
             created_at=time.time(),
+            trace=tracing.traceparent(),
         )
 
 

@@ -13,7 +13,7 @@ from bridge.models.callers import Address, Callers
 from bridge.models.card import ModelCard
 from bridge.models.inference_service import CARD_ANNOTATION, InferenceService
 from bridge.models.labels import Labels
-from bridge.models.source import Listing
+from bridge.models.source import Listing, ModelFacts
 from bridge.store.database import Database
 from kelp.card import Card, parse_card
 from kelp.card.load import CardError
@@ -88,6 +88,17 @@ class ClusterModels:
             return self._find(model).reason
         except NotFound:
             return None
+
+    def facts(self) -> list[ModelFacts]:
+        return [self._facts(name) for name in {name for watched in self._watched.values() for name in watched.items}]
+
+    def _facts(self, model: str) -> ModelFacts:
+        state, card = self._find(model).state, self._cards.get(model)
+        if card is None:
+            return ModelFacts(model, state)
+        limits, requests = card.resources.limits, card.resources.requests
+        devices = (limits.gpu or requests.gpu or 0, *(limits.mig or requests.mig).values())
+        return ModelFacts(model, state, sum(map(float, devices)), card.scale.min)
 
     def notes(self) -> list[str]:
         notes = []

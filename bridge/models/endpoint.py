@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bridge.models.card import ModelCard
-from bridge.models.source import Listing
+from bridge.models.source import Listing, ModelFacts
 from kelp.client import AsyncClient, ClientConfig
 from kelp.detections import Detections
 
@@ -38,6 +38,9 @@ class EndpointModels:
 
     def trouble(self, model: str) -> str | None:
         return None  # the endpoint's own answers say it
+
+    def facts(self) -> list[ModelFacts]:
+        return []  # the endpoint tells its own
 
     def notes(self) -> list[str]:
         return []

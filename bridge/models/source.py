@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bridge.models.card import ModelCard
+from kelp.card.metadata import State
 from kelp.detections import Detections
 
 
@@ -16,6 +17,17 @@ class Listing:
 
     names: frozenset[str]
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """For metrics. state: of `kelp.card.metadata.State`; gpus: that one replica holds, or slices of one;
+    None while the card was not read."""
+
+    name: str
+    state: State
+    gpus: float | None = None
+    min_replicas: int = 0
 
 
 class Models(Protocol):
@@ -43,6 +55,9 @@ class Models(Protocol):
 
     def trouble(self, model: str) -> str | None:
         """Why the model does not get ready, as far as anybody says so."""
+
+    def facts(self) -> list[ModelFacts]:
+        """How the models are, as far as that is known here."""
 
     def notes(self) -> list[str]:
         """What somebody should know about the models and their cards."""

@@ -12,7 +12,7 @@ import time
 from functools import partial
 from urllib.parse import urlsplit
 
-from bridge import log
+from bridge import log, metrics
 from bridge.cvat.errors import CvatGone, CvatRefused
 from bridge.cvat.objects import Delivery, Webhook
 from bridge.edge.health import Health
@@ -20,6 +20,7 @@ from bridge.edge.webhook import DETECT_PATH, DetectWebhook
 from bridge.events.parameters import DetectParameters, parse_query
 from bridge.runs.services import Services
 from bridge.store import facts
+from kelp import tracing
 from kelp.errors import KelpError
 
 # So long a delivery without a status may still be under way: CVAT waits 10 s for a receiver.
@@ -44,6 +45,7 @@ class Reconciler:
         if not settings.public_url:
             self._health.reconciler = "KELP_PUBLIC_URL is not set: deliveries that were missed are not caught up on"
             return
+        metrics.RECONCILED.set_to_current_time()
         first = True
         while True:
             every = settings.reconcile_seconds
@@ -69,6 +71,7 @@ class Reconciler:
             log.event("deliveries_not_listed", level=logging.WARNING, error=error)
             return
         self._health.reconciler = None
+        metrics.RECONCILED.set_to_current_time()
         log.event("deliveries_checked", level=logging.DEBUG)
 
     def _ours(self, webhook: Webhook) -> DetectParameters | None:
@@ -109,13 +112,15 @@ class Reconciler:
 
     async def _take(self, webhook: Webhook, delivery: Delivery, parameters: DetectParameters) -> None:
         try:
-            _, answer = await self._webhook.take(delivery.payload, parameters)
+            with tracing.span("missed delivery", {"kelp.delivery": delivery.id}):
+                _, answer = await self._webhook.take(delivery.payload, parameters)
         except KelpError as error:
             if error.status >= 500:
                 raise
             log.event("delivery_refused", webhook=webhook.id, delivery=delivery.id, error=error)
             return
         if answer["outcome"] == "accepted":
+            metrics.CAUGHT_UP.inc()
             log.event("delivery_caught_up", webhook=webhook.id, delivery=delivery.id, run=answer["run"])
 
     async def _horizon(self) -> float:

@@ -18,6 +18,7 @@ from bridge.runs.endings import RunEnds
 from bridge.runs.limits import BATCH, INTERACTIVE
 from bridge.runs.services import Services
 from bridge.store.intake import NewRun
+from kelp import tracing
 from kelp.errors import BadGateway, Conflict, Forbidden, InvalidRequest, NotFound
 
 API_PATH = "/api/v1/runs"
@@ -51,6 +52,11 @@ class Asked:
 
 async def ask(services: Services, request: Request) -> Asked:
     """Write the wanted runs down. InvalidRequest, NotFound and Forbidden say what cannot be asked for."""
+    with tracing.span("runs by hand"):
+        return await _asked(services, request)
+
+
+async def _asked(services: Services, request: Request) -> Asked:
     parameters = _parameters(services, request)
     await services.catalog.check(parameters.model)
     try:
@@ -112,6 +118,7 @@ def _run(services: Services, request: Request, job: Job, parameters: DetectParam
         caused_by=request.caused_by,
         created_at=time.time(),
         batch=batch,
+        trace=tracing.traceparent(),
     )
 
 

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 
 from bridge import log, metrics
 from bridge.runs import workflow
-from bridge.runs.limits import Limits, choose
+from bridge.runs.limits import BATCH, INTERACTIVE, Limits, choose
 from bridge.runs.services import Services
 from bridge.store import runs as run_store
+from bridge.store import waiting
 from bridge.store.claims import Claim
 from bridge.store.database import lock_until_commit
 from bridge.store.tables import ACTIVE, STATES, runs
@@ -124,3 +125,7 @@ class Scheduler:
         counted = await self._services.database.read(partial(run_store.count_by_state))
         for state in STATES:
             metrics.RUNS.labels(state).set(counted.get(state, 0))
+        since = await self._services.database.read(waiting.since_by_priority)
+        for priority, name in ((INTERACTIVE, "interactive"), (BATCH, "batch")):
+            age = time.time() - since[priority] if priority in since else 0.0
+            metrics.QUEUE_AGE.labels(name).set(max(0.0, age))

@@ -17,6 +17,7 @@ from bridge.detect.run import Detection
 from bridge.log import boundary
 from bridge.runs.endings import RunEnds, is_passing, reason_of
 from bridge.runs.services import Services
+from bridge.runs.trace import RunTrace
 from bridge.store import claims, runs
 from bridge.store.claims import Claim, ClaimLost
 from kelp.errors import KelpError
@@ -60,15 +61,21 @@ async def detect_run(run_id: str, epoch: int) -> str:
             return "lost"
         live.cancelled = bool(row.cancel)
         detection = Detection(services, live, claim, row)
+        trace = RunTrace(row)
         ended: list[str | None] | None = None
         for name, step in (("read", detection.read), ("annotate", detection.annotate), ("settle", detection.settle)):
-            ended = await DBOS.run_step_async({"name": name}, _try_step, services, detection, claim, row, name, step)
+            with trace.step(name):
+                ended = await DBOS.run_step_async(
+                    {"name": name}, _try_step, services, detection, claim, row, name, step
+                )
             boundary("step_done", run=run_id, step=name)
             if ended is not None:
                 break
         state = await DBOS.run_step_async({"name": "finish"}, _finish, services, detection, claim, ended)
         seconds = time.time() - (row.started_at or row.created_at)
         metrics.RUN_DURATION.labels(row.kind).observe(seconds)
+        metrics.RUNS_ENDED.labels(row.kind, state).inc()
+        trace.end(state)
         return state
     except ClaimLost:
         services.dropped.add(claim)

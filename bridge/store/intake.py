@@ -20,7 +20,8 @@ MOST_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run as it is asked for. `id` is its delivery key; `created_at` in seconds since 1970."""
+    """A run as it is asked for. `id` is its delivery key; `created_at` in seconds since 1970; `trace`:
+    the traceparent of the request that asks for it."""
 
     id: str
     kind: str
@@ -36,6 +37,7 @@ class NewRun:
     caused_by: str
     created_at: float
     batch: str | None = None
+    trace: str | None = None
 
     def row(self) -> dict[str, Any]:
         return {

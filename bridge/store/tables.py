@@ -35,6 +35,7 @@ runs = sa.Table(
     sa.Column("cause", sa.String(16), nullable=False),  # started, created, completed, manual
     sa.Column("caused_by", sa.String(150), nullable=False),
     sa.Column("batch", sa.String(32)),
+    sa.Column("trace", sa.String(64)),  # traceparent of the request that asked for it, where that was traced
     sa.Column("attempt", sa.Integer, nullable=False),  # how often somebody asked for it, retries included
     sa.Column("epoch", sa.Integer, nullable=False),  # rises with each claim: an older claim may write nothing more
     sa.Column("executor", sa.String(128)),

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("cause", sa.String(16), nullable=False),
         sa.Column("caused_by", sa.String(150), nullable=False),
         sa.Column("batch", sa.String(32)),
+        sa.Column("trace", sa.String(64)),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("epoch", sa.Integer, nullable=False),
         sa.Column("executor", sa.String(128)),
