@@ -53,8 +53,14 @@ locks: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	    pyproject.toml --extra $$part $$([ $$part = demo ] || echo --extra tracing) -o requirements/$$part.txt; \
 	done
 
+images: ## build the images that need no torch (images/build.sh has all)
+	@images/build.sh $(if $(PREFIX),--prefix $(PREFIX))
+
+sbom: .venv/.dev ## what is in each image, as CycloneDX, into build/sbom
+	@$(PY) images/sbom.py
+
 clean: ## remove what was made here: environment, caches, demo output
 	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis .kelp build dist demo/out
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test test-slow lint types check bench weights locks clean
+.PHONY: help demo test test-slow lint types check bench weights locks images sbom clean

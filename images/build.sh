@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds Kelp's images, all of images/Dockerfile.
 #   images/build.sh [--prefix P] [--tag T] [--base IMAGE] [--push] [--dry-run] [IMAGE...]
+#   images/build.sh --list   each image with its target, its requirements and its rooms
 #   IMAGE: kelp-bridge, kelp-yolo-onnx, kelp-yolo, kelp-up, kelp-up-gpu; without any: those without torch (CUDA's 5 GB)
 # A registry goes into the prefix: --prefix registry.example.com/team/. The tag is kelp.__version__ unless given.
 # What else `docker build` should get stands in DOCKER_BUILD_ARGS, the program in DOCKER (docker).
@@ -26,6 +27,7 @@ while [ $# -gt 0 ]; do
     --base) base=${2:?--base needs a value} && shift ;;
     --push) push=yes ;;
     --dry-run) dry=yes ;;
+    --list) for image in "${!table[@]}"; do echo "$image ${table[$image]}"; done | sort && exit ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0" && exit ;;
     *)
       if [ -z "${table[$1]:-}" ]; then
