@@ -12,6 +12,7 @@ from bridge.models.catalog import Catalog
 from bridge.models.source import Models
 from bridge.runs.endings import RunEnds
 from bridge.runs.reins import Reins
+from kelp.client import CANNOT_START
 from kelp.errors import NotFound, NotReady
 
 # A model that is ready within this was not asleep.
@@ -70,6 +71,8 @@ class Waking:
         except NotFound as error:
             raise NotReady(f"{card.name} was taken away: {error.message}") from None  # tried again, card and all
         except NotReady as error:
+            if error.code in CANNOT_START:
+                raise RunEnds("failed", error.message) from None
             why = self._models.trouble(card.name) or error.message
             late = f"{card.name} did not start within {card.start_timeout_s:.0f} s: {why}"
             raise RunEnds("failed", late) from None

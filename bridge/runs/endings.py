@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bridge.cvat.errors import CvatRefused
+from kelp.client import CANNOT_START
 from kelp.errors import BadGateway, KelpError, NotReady, QueueFull, TooLate
 
 EndState = Literal["completed", "completed_with_errors", "failed", "cancelled", "skipped"]
@@ -25,8 +26,8 @@ class Draining(BaseException):
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same may work in a moment: somebody does not answer, is full, is starting or answers nonsense."""
-    if isinstance(error, CvatRefused):
-        return False
+    if isinstance(error, CvatRefused) or (isinstance(error, KelpError) and error.code in CANNOT_START):
+        return False  # the client has waited for a model as long as there was hope
     return isinstance(error, (NotReady, QueueFull, TooLate, BadGateway))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kelp.client.config import ClientConfig
 from kelp.client.core import IndexedModel, OnWaiting
-from kelp.client.errors import ConnectionBroken, MalformedAnswer, NotTrusted
+from kelp.client.errors import CANNOT_START, ConnectionBroken, MalformedAnswer, NotTrusted
 from kelp.client.images import Image
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kelp.client.rest_async import AsyncClient
 
 __all__ = [
+    "CANNOT_START",
     "AsyncClient",
     "AsyncGrpcClient",
     "Client",

@@ -19,7 +19,8 @@ class ClientConfig:
     connect_s, read_s, write_s, pool_s: the four time-outs of one exchange: for a connection, between two bytes of an
         answer (None: whatever is left of the whole), for a write, for a free connection of the pool.
     timeout_s: how long an inference may take once the model is there. cold_start_s: how long one that is not ready, or
-        not there at all, is waited for. A call ends after both together unless it is given a time of its own.
+        not there at all, is waited for. A call ends after both together unless it is given a time of its own. One that
+        fails to start is waited for only until it has failed four times in a row: the reason is then the answer.
     retries: repeats after a broken connection, a 502, a 429 or a gateway's 504. Inference changes nothing, so a repeat
         is harmless.
     backoff_s, backoff_max_s: pauses between attempts, doubled each time, with jitter; a Retry-After that asks for more

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from kelp.errors import BadGateway, TooLate, Unreachable
 
+CANNOT_START = frozenset({"failing", "over_budget"})
+"""Codes of a model that was tried, and died or does not start. As the last word of a client: it has been waited for."""
+
 
 class ConnectionBroken(Unreachable):
     default_code = "connection_broken"

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kelp.client.config import ClientConfig
-from kelp.client.errors import ConnectionBroken, GaveUpOnTheWay, MalformedAnswer, NotTrusted
+from kelp.client.errors import CANNOT_START, ConnectionBroken, GaveUpOnTheWay, MalformedAnswer, NotTrusted
 from kelp.errors import BadGateway, KelpError, NotReady, OutOfMemory, QueueFull, TooLate
 
 Result = TypeVar("Result")
+
+MOST_FAILURES = 4
+GIVEN_UP_PAUSE_S = 8.0
+"""`kelp up` waits 1, 2, 4, 8 … s between its own tries: from here on, so many have failed in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Attempts:
         self._patience_s = min(patience_s, timeout_s)
         self._asks = asks
         self._repeats = 0
+        self._failures = 0
         self._pauses = 0
 
     def left_s(self) -> float:
@@ -79,6 +84,10 @@ class Attempts:
         """Seconds to wait before the next attempt; None: there is none, the error is the answer."""
         if isinstance(error, (OutOfMemory, NotTrusted, MalformedAnswer)):
             return None
+        if error.code in CANNOT_START:
+            self._failures += 1
+            if self._failures >= MOST_FAILURES or (error.retry_after_s or 0.0) >= GIVEN_UP_PAUSE_S:
+                return None
         on_the_way = isinstance(error, (ConnectionBroken, BadGateway, GaveUpOnTheWay, QueueFull))
         if self._asks and (on_the_way or isinstance(error, (NotReady, TooLate))):
             until_s = self._patience_s

@@ -15,7 +15,7 @@ from kelp.local.liveness import until_hung
 from kelp.local.log import event
 from kelp.local.metrics import Metrics
 from kelp.local.process import Died
-from kelp.local.rooms import Rooms
+from kelp.local.rooms import OverBudget, Rooms
 from kelp.local.start import Running, Starter
 
 STOP_GRACE_S = 10.0
@@ -41,6 +41,7 @@ class ServedModel:
         self._watching: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._has_room = False
+        self._fails_as = "failing"
         self._closed = False
 
     # What others see of it.
@@ -126,7 +127,7 @@ class ServedModel:
             pause = life.must_wait(self._loop.time())
             if self._closed or pause:
                 text = f"model '{self.name}' is failing: {life.reason}" if pause else "kelp up is stopping"
-                raise NotReady(text, code="failing" if pause else None, retry_after_s=pause or None)
+                raise NotReady(text, code=self._fails_as if pause else None, retry_after_s=pause or None)
             if life.waiting >= self.card.limits.queue_requests:
                 raise QueueFull(f"{life.waiting} requests wait for model '{self.name}' to start", retry_after_s=1.0)
             if life.phase in {Phase.ASLEEP, Phase.FAILING}:
@@ -182,7 +183,8 @@ class ServedModel:
         except Exception as error:  # whatever it was: those who wait must hear of it, and the next start is its own
             self._rooms.leave(self.name)
             known = isinstance(error, (KelpError, Died, OSError))
-            self._failed(str(error) if known else f"{type(error).__name__}: {error}")
+            told = str(error) if known else f"{type(error).__name__}: {error}"
+            self._failed(told, OverBudget.default_code if isinstance(error, OverBudget) else "failing")
         else:
             seconds = self._loop.time() - begun
             self._running = running
@@ -248,12 +250,13 @@ class ServedModel:
         self._failed(running.process.last_words())  # before anything is awaited: nobody may take it for ready
         await running.close(0.0)
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: str, code: str = "failing") -> None:
+        self._fails_as = code
         self._life.fails(self._loop.time(), reason)
         self._metrics.failed(self.name)
         pause = self._life.must_wait(self._loop.time())
         event("model_failed", level="error", model=self.name, error=reason, again_in_s=round(pause, 1))
-        error = NotReady(f"model '{self.name}' did not start: {reason}", code="failing", retry_after_s=pause)
+        error = NotReady(f"model '{self.name}' did not start: {reason}", code=code, retry_after_s=pause)
         self._tell_waiters(error)
         self._plan()
 

@@ -66,6 +66,7 @@ def platform(tmp_path_factory, cvat_server) -> Iterator[Up]:  # noqa: F811
     folder: Path = tmp_path_factory.mktemp("platform")
     write_card(folder / "models", "reef", title="The reef")
     write_card(folder / "models", "slow", settings={"delay_s": 2.0})
+    write_card(folder / "models", "broken", weights={"uri": "no-such-file.pt"})
     write_card(folder / "models", "painter", title="Paints", task="inpaint", labels=[])
     with socket.socket() as probe:  # the same after a restart of the bridge, so not "any"
         probe.bind(("127.0.0.1", 0))

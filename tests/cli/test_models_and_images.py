@@ -42,7 +42,9 @@ def test_models_lists_what_the_cards_say(kelp):
     listed = {model["name"]: model for model in json.loads(kelp("models", "-o", "json").stdout)}
     assert listed["reef"]["labels"] == ["red", "green", "blue"]
     assert listed["painter"]["task"] == "inpaint"
-    assert [m["name"] for m in yaml.safe_load(kelp("models", "-o", "yaml").stdout)] == ["painter", "reef", "slow"]
+    assert [m["name"] for m in yaml.safe_load(kelp("models", "-o", "yaml").stdout)] == [
+        "broken", "painter", "reef", "slow",
+    ]  # fmt: skip
     assert "RUNTIME" in kelp("models", "-o", "wide").stdout
 
 
@@ -104,7 +106,7 @@ def test_a_sleeping_model_is_announced_and_waited_for(kelp, platform, images):
 def test_infer_takes_detectors_that_exist(kelp, images):
     unknown = kelp("infer", "kelp", images)
     assert unknown.returncode == 1
-    assert "there are: painter, reef, slow" in unknown.stderr
+    assert "there are: broken, painter, reef, slow" in unknown.stderr
     other = kelp("infer", "painter", images)
     assert other.returncode == 2
     assert "its task is inpaint" in other.stderr

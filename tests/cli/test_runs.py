@@ -68,6 +68,15 @@ def test_a_run_that_fails_is_an_exit_code_and_can_be_retried(kelp, cvat):
     assert f"run {run} failed" in again.stderr
 
 
+def test_a_run_of_a_model_that_cannot_start_fails_with_its_reason_long_before_its_patience_is_out(kelp, task):
+    done = kelp("annotate", "--model", "broken", "--job", task.jobs[0], "--follow")
+    assert done.returncode == 1
+    assert "no-such-file.pt: no such file" in done.stderr
+    # Who comes now need not wait for a whole round of tries again.
+    (run,) = kelp("annotate", "--model", "broken", "--job", task.jobs[1]).stdout.split()
+    assert kelp("runs", "follow", run).returncode == 1
+
+
 def test_what_cannot_be_done_to_a_run_is_said(kelp):
     for command in ("follow", "retry", "cancel"):
         done = kelp("runs", command, "0" * 32)

@@ -74,6 +74,19 @@ def test_a_cold_start_is_waited_for_no_longer_than_allowed():
     assert plan.pause_after(errors.NotReady("x")) is None
 
 
+@pytest.mark.parametrize("code", ["failing", "over_budget"])
+def test_a_model_that_fails_to_start_is_given_four_tries_and_no_more(code):
+    plan = attempts(Clock(), timeout_s=600.0, patience_s=600.0)
+    pauses = [plan.pause_after(errors.NotReady("x", code=code, retry_after_s=s)) for s in (1, 2, 4, 8)]
+    assert pauses == [1, 2, 4, None]
+    # One that has failed for a while, for others: nobody waits for it again.
+    late = attempts(Clock(), timeout_s=600.0, patience_s=600.0)
+    assert late.pause_after(errors.NotReady("x", code=code, retry_after_s=32)) is None
+    # A server that tells no pauses.
+    silent = attempts(Clock(), timeout_s=600.0, patience_s=600.0)
+    assert [silent.pause_after(errors.NotReady("x", code=code)) is None for _ in range(4)] == [False] * 3 + [True]
+
+
 def test_nothing_is_sent_after_the_deadline():
     clock = Clock()
     plan = attempts(clock, timeout_s=5.0)

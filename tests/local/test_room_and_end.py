@@ -64,6 +64,16 @@ def test_models_that_are_always_awake_must_fit_together(models, start_up):
         start_up(KELP_BUDGET="1Gi")
 
 
+def test_a_model_larger_than_the_whole_budget_says_so_by_code_and_text(models, start_up):
+    write_card(models, "whale", resources={"requests": {"memory": "3Gi"}, "limits": {}})
+    up = start_up(KELP_BUDGET="2Gi")
+    for _ in range(2):  # the first asks for room, the second meets the model failing
+        answer = up.infer("whale")
+        assert (answer.status_code, answer.json()["code"]) == (503, "over_budget")
+        assert "needs 3Gi of memory, and the budget is 2Gi (KELP_BUDGET)" in answer.json()["error"]
+    assert up.state("whale") == "failing"
+
+
 def test_beyond_loopback_a_token_is_asked_for(models, start_up):
     write_card(models, "reef")
     up = start_up(KELP_V2_HOST="0.0.0.0", KELP_API_TOKEN="open-sesame")
