@@ -38,6 +38,10 @@ class Labels:
             self._known[name] = [Label(name=label) for label in found]
         return self._known[name]
 
+    def forget(self, name: str) -> None:
+        """The card of this model is another one now."""
+        self._known.pop(name, None)
+
     async def learn(self, card: Card, pool: Pool) -> None:
         """Ask the process that has just become ready, through `pool`."""
         if self.of(card):

@@ -6,18 +6,26 @@ import contextlib
 import datetime
 import json
 import sys
+from collections.abc import Callable
 from typing import Any, Literal
 
 Level = Literal["debug", "info", "warning", "error"]
 _ORDER = ("debug", "info", "warning", "error")
 _style = "json"
 _lowest = "info"
+_keep: Callable[[str, str], None] | None = None
 
 
 def configure(level: Level, style: Literal["json", "text"]) -> None:
     """Set once, at the start of the process."""
     global _style, _lowest
     _style, _lowest = style, level
+
+
+def keep_with(keep: Callable[[str, str], None]) -> None:
+    """From now on `keep` gets what children say: (source, line)."""
+    global _keep
+    _keep = keep
 
 
 def event(name: str, *, level: Level = "info", **fields: Any) -> None:
@@ -36,6 +44,8 @@ def event(name: str, *, level: Level = "info", **fields: Any) -> None:
 
 def relay(source: str, line: str) -> dict[str, Any] | None:
     """Pass on a child's line in our own style; gives what it said where that was a JSON object."""
+    if _keep is not None:
+        _keep(source, line)
     said: dict[str, Any] | None = None
     with contextlib.suppress(ValueError):
         given = json.loads(line)

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from kelp.card.metadata import State
-from kelp.errors import KelpError, NotReady, QueueFull, TooLate
+from kelp.errors import KelpError, NotFound, NotReady, QueueFull, TooLate
 from kelp.local.budget import Cost
 from kelp.local.cards import CardFile
 from kelp.local.lifecycle import Lifecycle, Phase
@@ -21,14 +21,22 @@ from kelp.local.start import Running, Starter
 STOP_GRACE_S = 10.0
 
 
+class _Replaced(Exception):
+    """The model's card has changed while somebody waited for it."""
+
+    def __init__(self, by: ServedModel) -> None:
+        super().__init__(by.name)
+        self.by = by
+
+
 class ServedModel:
     """The lifecycle (pure) joined to processes, timers and the callers that wait."""
 
     def __init__(self, file: CardFile, cost: Cost, rooms: Rooms, starter: Starter, metrics: Metrics) -> None:
+        self.file = file
         self.card = file.card
         self.name = file.card.model_name
         self.cost = cost
-        self._file = file
         self._rooms = rooms
         self._starter = starter
         self._metrics = metrics
@@ -43,6 +51,10 @@ class ServedModel:
         self._has_room = False
         self._fails_as = "failing"
         self._closed = False
+        self._before: asyncio.Task[None] | None = None
+        self._successor: ServedModel | None = None
+        self._retired = False
+        self._calm = asyncio.Event()
 
     # What others see of it.
 
@@ -70,16 +82,25 @@ class ServedModel:
     async def use(self) -> AsyncIterator[Running]:
         """Its process, awake; woken if need be, and not put to sleep before the end of the block.
 
-        NotReady where it fails, QueueFull where too many wait, TooLate after the card's `start_timeout`.
+        NotReady where it fails, QueueFull where too many wait, TooLate after the card's `start_timeout`, NotFound where
+        its card is taken away meanwhile.
         """
-        running = await self._awake()
-        self._life.begins_request(self._loop.time())
+        model = self
+        while True:
+            try:
+                running = await model._awake()
+            except _Replaced as replaced:
+                model = replaced.by
+            else:
+                break
+        model._life.begins_request(model._loop.time())
         try:
             yield running
         finally:
-            self._life.ends_request(self._loop.time())
-            self._rooms.changed()
-            self._plan()
+            model._life.ends_request(model._loop.time())
+            model._calm.set()
+            model._rooms.changed()
+            model._plan()
 
     async def why_it_broke(self, running: Running) -> KelpError:
         """What to tell a caller whose connection to `running` broke."""
@@ -108,13 +129,40 @@ class ServedModel:
             self._starting.cancel()
         self._tell_waiters(NotReady("kelp up is stopping"))
 
-    async def close(self) -> None:
+    def follow(self, former: ServedModel) -> asyncio.Task[None]:
+        """Take the place of `former`, whose card has changed: who waits for that waits for this one, and this starts
+        when its process is gone, which the task tells."""
+        self._before = asyncio.create_task(former.retire(self), name=f"retire {self.name}")
+        return self._before
+
+    async def retire(self, successor: ServedModel | None) -> None:
+        """Take no new requests, let those under way go on to their end, and end the process."""
+        self._successor = successor
+        self._closed = self._retired = True
+        self._cancel_timer()
+        if self._starting is not None:
+            self._starting.cancel()
+        self._tell_waiters(self._why_closed())
+        limits = self.card.limits
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limits.queue_seconds + limits.request_seconds):
+                while self._life.in_flight:
+                    self._calm.clear()
+                    await self._calm.wait()
+        await self.close("its card has changed" if successor is not None else "its card is gone")
+
+    def _why_closed(self) -> Exception:
+        if self._successor is not None:
+            return _Replaced(self._successor)
+        return NotFound(f"no model '{self.name}' any more: its card is gone")
+
+    async def close(self, why: str = "kelp up is stopping") -> None:
         """End its process, whatever it is doing."""
         self.refuse()
         if self._starting is not None:
             await asyncio.wait({self._starting})
         if self._life.phase is Phase.READY:
-            self._stop("kelp up is stopping")
+            self._stop(why)
         if self._stopping is not None:
             await self._stopping
 
@@ -123,7 +171,9 @@ class ServedModel:
     async def _awake(self) -> Running:
         life = self._life
         deadline = self._loop.time() + self.card.start_timeout
-        while life.phase is not Phase.READY or self._running is None:
+        while life.phase is not Phase.READY or self._running is None or self._retired:
+            if self._retired:
+                raise self._why_closed()
             pause = life.must_wait(self._loop.time())
             if self._closed or pause:
                 text = f"model '{self.name}' is failing: {life.reason}" if pause else "kelp up is stopping"
@@ -152,7 +202,7 @@ class ServedModel:
             if not self._life.waiting and self._starting and not self._has_room and not self.kept:
                 self._starting.cancel()  # nobody wants it any more, and it has taken nothing yet
 
-    def _tell_waiters(self, error: KelpError | None = None) -> None:
+    def _tell_waiters(self, error: Exception | None = None) -> None:
         for waiter in tuple(self._waiters):
             if waiter.done():
                 continue
@@ -171,11 +221,14 @@ class ServedModel:
         begun = self._loop.time()
         event("model_starting", model=self.name)
         try:
+            if self._before is not None:
+                await asyncio.shield(self._before)
             await self._rooms.enter(self)
             self._has_room = True
-            running = await self._starter.start(self._file, self.cost.gpus)
+            running = await self._starter.start(self.file, self.cost.gpus)
         except asyncio.CancelledError:
-            self._rooms.leave(self.name)
+            if self._before is None or self._before.done():  # else the room is still its predecessor's
+                self._rooms.leave(self.name)
             self._life.gives_up_start()
             event("model_start_given_up", model=self.name)
             self._tell_waiters()  # whoever came at the last moment starts it again

@@ -26,19 +26,58 @@ class Supervisor:
         """OverBudget where the models that `scale.min` keeps awake do not fit together."""
         self.metrics = Metrics()
         self._labels = labels
-        rooms = Rooms(budget)
-        has_gpu = bool(gpus.list_devices())
-        self._models = {
-            name: ServedModel(file, cost_of(file.card, has_gpu=has_gpu), rooms, starter, self.metrics)
-            for name, file in sorted(cards.items())
-        }
-        rooms.check_together([(m.name, m.cost) for m in self._models.values() if m.kept])
+        self._starter = starter
+        self._rooms = Rooms(budget)
+        self._has_gpu = bool(gpus.list_devices())
+        self._leaving: dict[asyncio.Task[None], ServedModel] = {}
+        self._models = self._made(cards, {})
+
+    def replace(self, cards: dict[str, CardFile]) -> dict[str, str]:
+        """Serve these from now on; what has not changed is left alone. Gives name → added, changed or removed.
+
+        OverBudget, and nothing is changed, where those that `scale.min` keeps awake do not fit together.
+        """
+        former = self._models
+        models = self._made(cards, former)
+        told: dict[str, str] = {}
+        for name, model in models.items():
+            before = former.get(name)
+            if before is model:
+                continue
+            told[name] = "changed" if before is not None else "added"
+            self._labels.forget(name)
+            if before is not None:
+                self._leaves(before, model.follow(before))
+        for name in former.keys() - models.keys():
+            told[name] = "removed"
+            self._labels.forget(name)
+            self._leaves(former[name], asyncio.create_task(former[name].retire(None), name=f"retire {name}"))
+        self._models = models
+        for name in told.keys() & models.keys():
+            models[name].keep_awake()
+        return told
+
+    def _leaves(self, model: ServedModel, task: asyncio.Task[None]) -> None:
+        self._leaving[task] = model
+        task.add_done_callback(self._leaving.pop)
+
+    def _made(self, cards: dict[str, CardFile], former: dict[str, ServedModel]) -> dict[str, ServedModel]:
+        models = {}
+        for name, file in sorted(cards.items()):
+            before = former.get(name)
+            if before is not None and before.file == file:
+                models[name] = before
+                continue
+            cost = cost_of(file.card, has_gpu=self._has_gpu)
+            models[name] = ServedModel(file, cost, self._rooms, self._starter, self.metrics)
+        self._rooms.check_together([(m.name, m.cost) for m in models.values() if m.kept])
+        return models
 
     def model(self, name: str, version: str | None = None) -> ServedModel:
         """NotFound names the models that there are; a version must be the card's."""
         found = self._models.get(name)
         if found is None:
-            raise NotFound(f"no model '{name}'; there are: {', '.join(self._models)}")
+            raise NotFound(f"no model '{name}'; there are: {', '.join(self._models) or 'none'}")
         if version is not None and version != found.card.version:
             has = f"its version is {found.card.version}" if found.card.version else "it has no versions"
             raise InvalidRequest(f"model '{name}': no version '{version}'; {has}")
@@ -49,7 +88,7 @@ class Supervisor:
 
     def largest_body(self) -> int:
         """Bytes of the largest request that any model takes."""
-        return max(model.card.limits.body for model in self._models.values())
+        return max((model.card.limits.body for model in self._models.values()), default=0)
 
     def states(self) -> list[tuple[str, str]]:
         return [(model.name, model.state) for model in self._models.values()]
@@ -99,4 +138,4 @@ class Supervisor:
 
     async def close(self) -> None:
         """End all processes."""
-        await asyncio.gather(*(model.close() for model in self._models.values()))
+        await asyncio.gather(*(model.close() for model in [*self._models.values(), *self._leaving.values()]))

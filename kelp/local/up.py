@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from kelp.local import log
 from kelp.local.app import App
 from kelp.local.auth import Guard
 from kelp.local.bridge import BridgeProcess
-from kelp.local.cards import read_cards
+from kelp.local.cards import Folder, checked, read_folder
+from kelp.local.keeping import KeptLogs
 from kelp.local.labels import Labels
 from kelp.local.log import event
 from kelp.local.pidfiles import PidFiles
@@ -20,7 +24,9 @@ from kelp.local.proxy_grpc import GrpcEndpoint
 from kelp.local.server import DRAIN_S, EndpointServer
 from kelp.local.settings import UpSettings
 from kelp.local.start import ServeArguments, Starter, serve_arguments
+from kelp.local.state import UpState, write_state
 from kelp.local.supervisor import Supervisor
+from kelp.local.watching import FolderWatch
 from kelp.ports import PortTaken, check_free, listen
 from kelp.settings.process import SettingsError
 
@@ -49,7 +55,7 @@ class _Up:
 
     async def serve(self, *, with_bridge: bool) -> None:
         settings = self._settings
-        cards = read_cards(settings.models)
+        found = checked(read_folder(settings.models), settings.models)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
@@ -61,7 +67,7 @@ class _Up:
 
         labels = Labels(settings.cache)
         starter = Starter(settings.cache, pids, labels, self._arguments)
-        supervisor = Supervisor(cards, settings.bounds, starter, labels)
+        supervisor = Supervisor(found.cards, settings.bounds, starter, labels)
         guard = Guard(settings.token)
         rest = EndpointServer(App(supervisor, guard, self._stop.is_set), sock, supervisor.largest_body())
         grpc_server, grpc_port = self._grpc(GrpcEndpoint(supervisor, guard, self._stop.is_set))
@@ -72,6 +78,12 @@ class _Up:
         event("listening", protocol="rest", host=settings.v2_host, port=port, models=supervisor.names())
         event("listening", protocol="grpc", host=settings.v2_host, port=grpc_port)
 
+        log.keep_with(KeptLogs(settings.cache).line)
+        states = _State(settings, port)
+        watch = FolderWatch(settings.models, supervisor, states.tell)
+        watch.begin(found)
+        loop.add_signal_handler(signal.SIGHUP, watch.look_now)
+        watching = asyncio.create_task(watch.run(), name="cards")
         bridge = BridgeProcess(f"http://{_address(settings.v2_host)}:{port}", settings.token, pids)
         try:
             supervisor.begin()
@@ -85,9 +97,11 @@ class _Up:
             rest.should_exit = True
             await self._unless_hurried(asyncio.wait({serving, asyncio.create_task(grpc_server.stop(DRAIN_S))}))
         finally:
+            watching.cancel()
             rest.should_exit = rest.force_exit = True
             await asyncio.gather(bridge.stop(at_once=True), supervisor.close(), grpc_server.stop(None))
             await asyncio.wait({serving}, timeout=_LAST_S)
+            states.end()
             event("stopped")
         if bridge.refused.is_set():
             raise SettingsError("the bridge cannot start, as it says above; --no-bridge runs the models alone")
@@ -121,6 +135,25 @@ class _Up:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+class _State:
+    """The file that tells the command line which folder is served, and what of it has been read."""
+
+    def __init__(self, settings: UpSettings, port: int) -> None:
+        self._cache = settings.cache
+        self._state = UpState(os.getpid(), port, str(settings.models.resolve()))
+        self._path: Path | None = None
+
+    def tell(self, found: Folder) -> None:
+        try:
+            self._path = write_state(self._cache, replace(self._state, read=found.read, faults=found.faults))
+        except OSError as error:
+            event("state_not_written", level="warning", error=str(error))
+
+    def end(self) -> None:
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
 
 
 def _address(host: str) -> str:
