@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.edge.access import Access
 from bridge.edge.answers import send_error
-from kelp.errors import KelpError, NotSupported
+from kelp.errors import InvalidRequest, KelpError, NotSupported
 
 _OPEN = ("/health/live", "/health/ready")
 
@@ -32,6 +32,8 @@ class Front:
             return
         path = scope["path"]
         try:
+            if "\0" in path or b"%00" in scope["query_string"]:
+                raise InvalidRequest("address: holds a NUL character")  # no name, number or id has one
             handler = self._webhooks.get(path)
             if handler is not None:
                 if scope["method"] != "POST":

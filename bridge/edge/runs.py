@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.edge.views import FrameView, RunView, is_finished, run_view
+from bridge.events.payload import MOST_ID
 from bridge.runs import by_hand
 from bridge.runs.services import Services
 from bridge.store import progress
@@ -19,8 +20,10 @@ from bridge.store import runs as store
 from bridge.store.tables import STATES
 from kelp.errors import InvalidRequest
 
+Id = Annotated[int, Field(ge=1, le=MOST_ID)]
 READ_PATIENCE_S = 5.0
 EVENT_SECONDS = 0.5
+MOST_FRAME = 2**31 - 1
 # Proxies close a stream that is silent for a minute.
 KEEP_ALIVE_SECONDS = 15.0
 
@@ -31,12 +34,12 @@ class NewRuns(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     model: str
-    job: int | None = Field(None, ge=1)
-    task: int | None = Field(None, ge=1)
-    project: int | None = Field(None, ge=1)
+    job: Id | None = None
+    task: Id | None = None
+    project: Id | None = None
     parameters: dict[str, Any] = Field({}, description="those of the webhook, without model_name and on")
     again: bool = Field(False, description="infer anew even if an equal run exists")
-    caused_by: str = Field("", max_length=150)
+    caused_by: str = Field("", max_length=150, pattern=r"^[^\x00]*$")
 
 
 class AskedRuns(BaseModel):
@@ -85,9 +88,9 @@ def router(services: Services, on_new: Callable[[], None]) -> APIRouter:
     async def find(
         state: str | None = None,
         model: str | None = None,
-        job: int | None = None,
-        task: int | None = None,
-        project: int | None = None,
+        job: Id | None = None,
+        task: Id | None = None,
+        project: Id | None = None,
         batch: str | None = None,
         page: str | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -107,7 +110,11 @@ def router(services: Services, on_new: Callable[[], None]) -> APIRouter:
         return await view_of(run_id)
 
     @routes.get("/{run_id}/frames")
-    async def frames(run_id: str, after: int = -1, limit: Annotated[int, Query(ge=1, le=1000)] = 1000) -> FrameList:
+    async def frames(
+        run_id: str,
+        after: Annotated[int, Query(ge=-1, le=MOST_FRAME)] = -1,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    ) -> FrameList:
         """Its frames that are done or set aside, in order."""
         await view_of(run_id)
         query = partial(progress.list_frames, run_id=run_id, after=after, limit=limit + 1)

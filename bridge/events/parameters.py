@@ -17,6 +17,7 @@ TRIGGERS: tuple[str, ...] = get_args(Trigger)
 EXISTING = ("add", "skip", "replace")
 _OWN = ("model_name", "on", "label_map", "labels", "existing")
 MAX_QUERY = 8192
+MAX_MODEL_NAME = 128
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[
     for name, value in pairs:
         if name in given:
             raise InvalidRequest(f"parameter '{name}' is given twice", code="invalid_parameter")
+        if _holds_nul(value):
+            raise InvalidRequest(f"parameter '{name}': holds a NUL character", code="invalid_parameter")
         given[name] = value
     known = all_detector_settings()
     settings: dict[str, Any] = {}
@@ -117,6 +120,10 @@ def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[
 def _model_name(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InvalidRequest("parameter 'model_name' is required", code="missing_parameter")
+    if len(value) > MAX_MODEL_NAME:
+        raise InvalidRequest(
+            f"parameter 'model_name': expected at most {MAX_MODEL_NAME} characters", code="invalid_parameter"
+        )
     # `NAME@v2` is how people write a version here; on the wire the model is NAME-v2.
     name, _, version = value.strip().partition("@")
     return f"{name}-{version}" if version else name
@@ -168,6 +175,14 @@ def _names(value: Any, parameter: str) -> set[str]:
     if not names:
         raise _refuse(parameter, "a comma list of names", value)
     return names
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _scalar(value: Any) -> Any:

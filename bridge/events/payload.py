@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from kelp.errors import InvalidRequest
 
+MOST_ID = 2**63 - 1
+"""The largest id that the tables hold."""
 Trigger = Literal["started", "created", "completed"]
 
 
@@ -58,7 +60,7 @@ def read_payload(payload: Any) -> Event | Ping | Ignored:
         return Ignored(f"{name} starts nothing here")
     job = payload.get("job")
     if not isinstance(job, Mapping) or not _is_id(job.get("id")):
-        raise InvalidRequest(f"body: {name} without the job's id")
+        raise InvalidRequest(f"body: {name} without the job's id, a whole number from 1 to {MOST_ID}")
     new = _text(job.get("state"))
     before = payload.get("before_update")
     old = _text(before.get("state")) if isinstance(before, Mapping) else ""
@@ -94,7 +96,7 @@ def _why_not(name: str, old: str, new: str) -> str:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_ID
 
 
 def _id(value: Any) -> int | None:
@@ -106,4 +108,5 @@ def _text(value: Any) -> str:
 
 
 def _sender(value: Any) -> str:
-    return _text(value.get("username"))[:150] if isinstance(value, Mapping) else ""
+    """For people only; a NUL, which PostgreSQL does not store, is no part of anybody's name."""
+    return _text(value.get("username")).replace("\0", "")[:150] if isinstance(value, Mapping) else ""
