@@ -66,6 +66,7 @@ class _Models(Collector):
         least = GaugeMetricFamily("kelp_model_min_replicas", "Replicas that never sleep, by the card", labels=["model"])
         states = GaugeMetricFamily("kelp_model_state", "1 for the state that a model is in", labels=["model", "state"])
         for model in self.facts():
+            COLD_START.labels(model.name)  # there from the beginning, as above
             if model.gpus is not None:
                 gpus.add_metric([model.name], model.gpus)
                 least.add_metric([model.name], model.min_replicas)

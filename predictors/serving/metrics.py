@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from predictors.serving import gpu
-from predictors.serving.exposition import Counter, Gauge, Histogram, Metric, render
+from predictors.serving.exposition import Counter, Gauge, Histogram, Metric, Sample, render
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64)
@@ -37,8 +37,8 @@ class PredictorMetrics:
             self._requests, self._duration, self._phase, self._batch,
             Gauge("kelp_queue_depth", "requests that wait for the model", lambda: [((), float(queue_depth()))]),
             self._rejected,
-            Gauge("kelp_gpu_utilization_ratio", "share of time that the GPU was busy", gpu.utilization, ("gpu",)),
-            Gauge("kelp_gpu_memory_bytes", "device memory in use", gpu.memory, ("gpu",)),
+            self._of_gpus("kelp_gpu_utilization_ratio", "share of time that the GPU was busy", gpu.utilization),
+            self._of_gpus("kelp_gpu_memory_bytes", "device memory in use", gpu.memory),
         ]  # fmt: skip
 
     def request(self, protocol: str, code: int, seconds: float) -> None:
@@ -55,6 +55,12 @@ class PredictorMetrics:
     def batch(self, images: int) -> None:
         """So many images went through the model at once."""
         self._batch.observe(images)
+
+    def _of_gpus(self, name: str, help_text: str, read: Callable[[], list[Sample]]) -> Gauge:
+        """Of each GPU that this process may use."""
+        return Gauge(
+            name, help_text, lambda: [((self._model, *labels), value) for labels, value in read()], ("model", "gpu")
+        )
 
     def render(self) -> bytes:
         return render(self._all)
