@@ -18,6 +18,7 @@ from kelp.errors import KelpError
 from predictors.serving.dataplane import LEFT, CallerLeft, DataPlane
 from predictors.serving.repository import Repository
 from predictors.serving.rest_body import Receive, announced_length, read_body
+from predictors.serving.rest_encoding import encoding_of, unfolded
 from predictors.serving.rest_routes import Answer, MethodNotAllowed, Routes, Target, json_answer
 from predictors.serving.tracing import RequestTrace, begin
 
@@ -79,6 +80,7 @@ class RestEdge:
         plane.lifecycle.check()
         limits = plane.card.limits
         header_length = header_length_of(headers.get(_HEADER_LENGTH))
+        encoding = encoding_of(headers)
         length = announced_length(headers, limits.body)
         place = plane.admission.enter()
         try:
@@ -87,7 +89,12 @@ class RestEdge:
             try:
                 buffers, answer_headers = await plane.infer(
                     place,
-                    lambda: decode_request(body, header_length, model_name=target.model, model_version=target.version),
+                    lambda: decode_request(
+                        unfolded(body, encoding, limits.body),
+                        header_length,
+                        model_name=target.model,
+                        model_version=target.version,
+                    ),
                     encode_response,
                     started=started,
                     fields=fields,

@@ -9,23 +9,15 @@ from typing import Any
 import numpy as np
 
 from kelp.codec import Buffer
-from kelp.errors import InvalidRequest, TooLarge, TooLate
+from kelp.errors import TooLarge, TooLate
 from predictors.serving.dataplane import CallerLeft
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-class UnsupportedEncoding(InvalidRequest):
-    status = 415
-    default_code = "unsupported_encoding"
-
-
 def announced_length(headers: Mapping[bytes, bytes], limit: int) -> int | None:
     """What Content-Length says; None where it is missing (chunks). TooLarge above `limit`, before a byte is read."""
-    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1").strip().lower()
-    if encoding not in ("", "identity"):
-        raise UnsupportedEncoding(f"Content-Encoding: expected none, got {encoding[:40]!r}")
     text = headers.get(b"content-length")
     if text is None:
         return None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import copy
+import gzip
 import http.client
+import io
 import json
+import zlib
 from typing import Any
 
 import grpc
@@ -206,10 +209,44 @@ def test_malformed_binary(server, connection, request_, says):
 
 
 def test_an_encoding_that_is_not_read_is_said(connection, server):
-    connection.request("POST", f"/v2/models/{server.name}/infer", b"x", {"content-encoding": "gzip"})
+    connection.request("POST", f"/v2/models/{server.name}/infer", b"x", {"content-encoding": "br"})
     response = connection.getresponse()
     assert response.status == 415
-    assert "gzip" in error_of(response.read().decode())["error"]
+    assert "expected gzip, deflate or none, got 'br'" in error_of(response.read().decode())["error"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize(
+    ("spoil", "status", "says"),
+    [
+        (lambda folded: folded, 200, ""),
+        (lambda folded: b"x" + folded, 400, "body: not "),
+        (lambda folded: folded[:-9], 400, "ends too early"),
+        (lambda folded: folded + b"tail", 400, "body: not "),
+    ],
+    ids=["whole", "no such thing", "cut", "followed by something"],
+)
+def test_a_compressed_body_is_unfolded_or_what_is_wrong_with_it_is_said(
+    connection, server, encoding, spoil, status, says
+):
+    fold = gzip.compress if encoding == "gzip" else zlib.compress
+    folded = spoil(fold(json.dumps(body(GOOD)).encode()))
+    headers = {"content-encoding": encoding, "content-type": "application/json"}
+    connection.request("POST", f"/v2/models/{server.name}/infer", folded, headers)
+    response = connection.getresponse()
+    answered = response.read().decode()
+    assert response.status == status, answered
+    assert says in (error_of(answered)["error"] if status != 200 else "")
+
+
+def test_a_small_body_that_unfolds_beyond_the_limit_is_a_413(connection, server):
+    with gzip.GzipFile(fileobj=(bomb := io.BytesIO()), mode="wb") as stream:
+        for _ in range(1024):
+            stream.write(bytes(1 << 20))
+    connection.request("POST", f"/v2/models/{server.name}/infer", bomb.getvalue(), {"content-encoding": "gzip"})
+    response = connection.getresponse()
+    assert response.status == 413
+    assert "unfolds to more than" in error_of(response.read().decode())["error"]
 
 
 def test_the_message_shows_nothing_of_a_long_input(connection, server):

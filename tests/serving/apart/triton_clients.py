@@ -58,6 +58,17 @@ def test_triton_bytes_and_uint8(server, triton, image, truth):
 
 
 @BOTH
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_triton_compressed_requests(server, triton, image, truth, algorithm):
+    module, client = triton
+    tensor = module.InferInput("image", [1, *image.shape], "UINT8")
+    tensor.set_data_from_numpy(image[None])
+    option = "request_compression_algorithm" if module is tritonhttp else "compression_algorithm"
+    result = client.infer(server.name, [tensor], **{option: algorithm})
+    assert np.array_equal(result.as_numpy("box"), truth.box)
+
+
+@BOTH
 def test_triton_without_named_outputs_and_with_its_own_parameters(server, triton, image, truth):
     module, client = triton
     tensor = module.InferInput("image", [2], "BYTES")
