@@ -40,12 +40,12 @@ there() { "${KUBECTL[@]}" get "$@" -o name >/dev/null 2>&1; }
 field() { "${KUBECTL[@]}" get "$@" 2>/dev/null || true; }
 
 check_server() {
-  local version
-  version=$("${KUBECTL[@]}" version -o yaml 2>/dev/null | awk '/^serverVersion:/ {s = 1} s && /gitVersion:/ {print $2; exit}')
-  if [ -z "$version" ]; then
-    echo "check_cluster.sh: the cluster cannot be reached: $("${KUBECTL[@]}" version 2>&1 | tail -n 1)" >&2
+  local answer version
+  if ! answer=$("${KUBECTL[@]}" version -o yaml 2>&1); then
+    echo "check_cluster.sh: the cluster cannot be reached: ${answer##*$'\n'}" >&2
     exit 3
   fi
+  version=$(awk '/^serverVersion:/ {server = 1} server && /gitVersion:/ {print $2; exit}' <<<"$answer")
   if at_least "$version" "$KUBERNETES_MINIMUM"; then
     good "Kubernetes $version"
   else
