@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,7 +16,8 @@ _WAITING_FINAL = frozenset({
     "RunContainerError", "CrashLoopBackOff",
 })  # fmt: skip
 _WAITING_QUIET = frozenset({"PodInitializing", "ContainerCreating"})
-_OOM = "OOMKilled"
+OUT_OF_MEMORY = "OOMKilled"
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,25 @@ def _of_container(container: Object) -> Why | None:
 
 def _ended(name: str, ended: Object, *, final: bool, previous: bool) -> Why:
     reason = ended.get("reason") or "Error"
-    if reason == _OOM:
-        return Why(_OOM, f"container {name} took more memory than its limit", True, name, previous)
-    said = _one_line(ended.get("message"))
+    if reason == OUT_OF_MEMORY:
+        return Why(OUT_OF_MEMORY, f"container {name} took more memory than its limit", True, name, previous)
+    said = last_words(ended.get("message") or "")  # Knative has the last lines of the log put there
     message = f"container {name} ended with exit code {ended['exitCode']}" + (f": {said}" if said else "")
     return Why(reason, message, final, name, previous)
+
+
+def last_words(text: str) -> str:
+    """Of a log: the `error` of its last line that has one, else its last line."""
+    said = plain = ""
+    for line in text.splitlines():
+        given = None
+        with contextlib.suppress(ValueError):
+            given = json.loads(line)
+        if isinstance(given, dict):
+            said = str(given.get("error") or said)
+        elif line.strip():
+            plain = line.strip()
+    return _ANSI.sub("", said or plain)[:500]
 
 
 def _one_line(text: str | None) -> str:

@@ -1,6 +1,6 @@
 """The program that runs in the pod which has the volume mounted: `python -c` of this file, standard library only.
 
-`state FOLDER NAME…` prints {name: [bytes of the file or -1, bytes of its unfinished part]}.
+`state FOLDER NAME…` prints {name: [sha256 of the file, empty where there is none, bytes of its unfinished part]}.
 `receive FOLDER NAME SHA256 OFFSET SIZE` takes bytes OFFSET to SIZE from standard input, checks the whole, and gives it
 its name; what broke off stays as a part that the next call goes on with.
 """
@@ -16,15 +16,23 @@ def _part(path: str) -> str:
     return os.path.join(folder, f".{name}.part")
 
 
-def _size(path: str) -> int:
-    return os.path.getsize(path) if os.path.isfile(path) else -1
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def state(folder: str, *names: str) -> None:
     found = {}
     for name in names:
         path = os.path.join(folder, name)
-        found[name] = [_size(path), max(0, _size(_part(path)))]
+        part = _part(path)
+        found[name] = [
+            _sha256(path) if os.path.isfile(path) else "",
+            os.path.getsize(part) if os.path.isfile(part) else 0,
+        ]
     print(json.dumps(found), flush=True)  # noqa: T201
 
 
@@ -43,11 +51,7 @@ def receive(folder: str, name: str, sha256: str, offset: str, size: str) -> None
             left -= len(chunk)
         file.flush()
         os.fsync(file.fileno())
-    digest = hashlib.sha256()
-    with open(part, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != sha256:
+    if _sha256(part) != sha256:
         os.remove(part)
         sys.exit("what arrived is not what was sent")
     os.replace(part, path)

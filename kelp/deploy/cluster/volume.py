@@ -55,11 +55,11 @@ class Volume:
             names = [file.name for file in bundle.files]
             state = json.loads(_run(self._cluster, pod, "state", folder, MANIFEST, *names))
             for file in bundle.files:
-                if state[file.name][0] == file.size:
+                if state[file.name][0] == file.sha256:
                     on_bytes(file.size)
                 else:
                     self._send_file(pod, folder, file.name, file.path, file.size, file.sha256, on_bytes)
-            if state[MANIFEST][0] != len(bundle.manifest):
+            if state[MANIFEST][0] != bundle.sha256:
                 size = str(len(bundle.manifest))
                 _run(
                     self._cluster, pod, "receive", folder, MANIFEST, bundle.sha256, "0", size, content=[bundle.manifest]

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from kelp.card import Card
-from kelp.deploy.cluster.api import Cluster
-from kelp.deploy.cluster.door import door_of_model
-from kelp.deploy.cluster.watching import Note, diagnose
+from kelp.deploy.cluster.api import SERVING, Cluster, Object
+from kelp.deploy.cluster.door import door_of_model, is_ready
+from kelp.deploy.cluster.watching import Note, diagnose, pods_of
 from kelp.errors import KelpError, NotFound, NotReady, TooLate
 
 _ROUTE_S = 60.0  # until the gateway knows a model that is Ready
 _LOOK_S = 2.0
+_PAUSE_S = 0.3
 _MARGIN_S = 60.0
 
 
@@ -37,25 +38,56 @@ def client_of(cluster: Cluster, card: Card, *, timeout_s: float, cold_start_s: f
 
 
 def wake(cluster: Cluster, card: Card, note: Note) -> float:
-    """Ask for readiness until the model says yes; gives the seconds. NotReady with the reason where its pod cannot
-    start, TooLate after the card's `start_timeout`."""
+    """Ask for readiness until a pod of the newest revision has answered; gives the seconds.
+
+    A canary gets its share of the asking only, so that it may take several. NotReady with the reason where its pod
+    cannot start, TooLate after the card's `start_timeout`.
+    """
     begun = time.monotonic()
-    patience = card.start_timeout + _MARGIN_S
-    with client_of(cluster, card, timeout_s=30.0, cold_start_s=patience) as client:
-        asking = _Asking(client, card.model_name, begun + patience)
-        asking.start()
-        why = None
-        while not asking.done.wait(_LOOK_S):
-            why = diagnose(cluster, card.model_name)
-            if why is not None and why.final:
-                raise NotReady(f"model '{card.model_name}' does not start: {why}", code="failing")
-            seconds = time.monotonic() - begun
-            note(f"{card.model_name}: {why or 'starting'}, {seconds:.0f} s")
-        if asking.error is not None:
-            why = diagnose(cluster, card.model_name) or why
-            text = f"model '{card.model_name}' does not answer: {why or asking.error}"
-            raise (TooLate if isinstance(asking.error, TooLate) else NotReady)(text) from asking.error
-    return time.monotonic() - begun
+    ends = begun + card.start_timeout + _MARGIN_S
+    name = card.model_name
+    with client_of(cluster, card, timeout_s=30.0, cold_start_s=ends - begun) as client:
+        while True:
+            _ask(cluster, client, name, begun, ends, note)
+            service = cluster.get(SERVING, "InferenceService", name)
+            if _newest_is_awake(cluster, service) or _share_of_newest(service) == 0:
+                return time.monotonic() - begun
+            if time.monotonic() > ends:
+                raise TooLate(f"model '{name}' answers, and no pod of its newest revision is ready")
+            note(f"{name}: an earlier revision answers")
+            time.sleep(_PAUSE_S)
+
+
+def _ask(cluster: Cluster, client: Any, name: str, begun: float, ends: float, note: Note) -> None:
+    asking = _Asking(client, name, ends)
+    asking.start()
+    why = None
+    while not asking.done.wait(_LOOK_S):
+        why = diagnose(cluster, name)
+        if why is not None and why.final:
+            raise NotReady(f"model '{name}' does not start: {why}", code="failing")
+        note(f"{name}: {why or 'starting'}, {time.monotonic() - begun:.0f} s")
+    if asking.error is not None:
+        why = diagnose(cluster, name) or why
+        text = f"model '{name}' does not answer: {why or asking.error}"
+        raise (TooLate if isinstance(asking.error, TooLate) else NotReady)(text) from asking.error
+
+
+def _newest_is_awake(cluster: Cluster, service: Object) -> bool:
+    revision = _predictor(service).get("latestCreatedRevision")
+    return revision is None or any(
+        is_ready(pod) for pod in pods_of(cluster, service["metadata"]["name"], str(revision))
+    )
+
+
+def _share_of_newest(service: Object) -> int:
+    """Percent of requests."""
+    traffic = _predictor(service).get("traffic") or ()
+    return sum(int(part.get("percent") or 0) for part in traffic if part.get("latestRevision")) if traffic else 100
+
+
+def _predictor(service: Object) -> Object:
+    return dict(((service.get("status") or {}).get("components") or {}).get("predictor") or {})
 
 
 class _Asking(threading.Thread):

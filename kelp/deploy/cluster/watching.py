@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
 from collections.abc import Callable
 
 from kelp.deploy.cluster.api import SERVING, Cluster, Object
-from kelp.deploy.cluster.pods import Why, why_not_running
+from kelp.deploy.cluster.pods import OUT_OF_MEMORY, Why, last_words, why_not_running
 from kelp.errors import NotReady, TooLate
 
 Note = Callable[[str], None]
@@ -82,22 +80,8 @@ def condition(body: Object, kind: str) -> Object:
     return {}
 
 
-def last_words(text: str) -> str:
-    """Of a log: the `error` of its last line that has one, else its last line."""
-    said = ""
-    for line in text.splitlines():
-        given = None
-        with contextlib.suppress(ValueError):
-            given = json.loads(line)
-        if isinstance(given, dict):
-            said = str(given.get("error") or said)
-        elif line.strip():
-            said = line.strip()
-    return said[:500]
-
-
 def _with_last_words(cluster: Cluster, pod: Object, why: Why) -> Why:
-    if not why.container:
+    if not why.container or why.reason == OUT_OF_MEMORY:
         return why
     text = cluster.log_text(
         pod["metadata"]["name"], container=why.container, tailLines=40, **({"previous": "true"} if why.previous else {})
