@@ -1,4 +1,4 @@
-# Sourced: reads knative.settings, the table of what Knative must have. KUBECTL is the kubectl to use, an array.
+# Sourced: what Knative and KServe must have; the table of Knative's settings is knative.settings. KUBECTL is the kubectl to use, an array.
 # shellcheck shell=bash disable=SC2154
 SETTINGS_TABLE=$(dirname "${BASH_SOURCE[0]}")/knative.settings
 
@@ -32,6 +32,18 @@ changes() {
     to=$(wanted "$how" "$value" "$have")
     [ -z "$to" ] || printf '%s %s %s %s\n' "$map" "$key" "$to" "$why"
   done < <(settings)
+}
+
+# What KServe's init container lacks under Pod Security "restricted".
+# shellcheck disable=SC2034
+RESTRICTED_PATCH='{"spec": {"container": {"securityContext": {"allowPrivilegeEscalation": false, "runAsNonRoot": true,
+  "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}}}}'
+
+# open_storage_containers: names of KServe's storage containers that "restricted" would refuse.
+open_storage_containers() {
+  # shellcheck disable=SC2016
+  "${KUBECTL[@]}" get clusterstoragecontainers -o 'go-template={{range .items}}{{.metadata.name}} {{with .spec.container.securityContext
+    }}{{.runAsNonRoot}} {{.allowPrivilegeEscalation}}{{end}}{{"\n"}}{{end}}' | awk '$2 != "true" || $3 != "false" {print $1}'
 }
 
 # knative_serving VERSION DOMAIN: the object that Knative's operator makes an installation of, with all of the table.

@@ -70,5 +70,8 @@ run "${KUBECTL[@]}" -n kserve patch configmap inferenceservice-config --type mer
 run "${KUBECTL[@]}" -n kserve rollout restart deployment/kserve-controller-manager
 rolled_out kserve kserve-controller-manager
 
+step "Settings"
+run "$(dirname "$here")/prod/configure_cluster.sh" --context "$context"
+
 step "Check"
 run "$(dirname "$here")/prod/check_cluster.sh" --context "$context"

@@ -1,6 +1,8 @@
 # Sourced: what the scripts know of kind.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 NODE_PORT=31080 NODE_TLS_PORT=31443
+# The gateway as CVAT calls it: the bridge's name on a cluster.
+ALIAS=bridge.kelp
 
 # clusters: the names of kind's clusters on this machine; none where there is no kind.
 clusters() { command -v kind >/dev/null && kind get clusters 2>/dev/null || true; }

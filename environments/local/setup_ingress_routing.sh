@@ -1,29 +1,32 @@
 #!/usr/bin/env bash
-# Puts Istio's gateway on the ports of this machine that setup_kind.sh opened, and the bridge on a name there. Repeatable.
-#   environments/local/setup_ingress_routing.sh [--context kind-kelp] [--domain D] [--port 8180] [--dry-run]
+# Puts Istio's gateway on the ports of this machine that setup_kind.sh opened, and in reach of a CVAT of docker compose.
+#   environments/local/setup_ingress_routing.sh [--name kelp] [--domain D] [--port 8180] [--network cvat_cvat] [--dry-run]
+# Webhooks in CVAT then go to http://bridge.kelp:31080/…, CVAT is http://cvat-server:8080 to the bridge. Repeatable.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../steps.sh"
 . "$here/../knative.sh"
 . "$here/kind.sh"
 
-context=kind-kelp domain=127.0.0.1.sslip.io port=8180
+name=kelp domain=127.0.0.1.sslip.io port=8180 network=cvat_cvat
 while [ $# -gt 0 ]; do
   case $1 in
-    --context) context=${2:?--context needs a value} && shift ;;
+    --name) name=${2:?--name needs a value} && shift ;;
     --domain) domain=${2:?--domain needs a value} && shift ;;
     --port) port=${2:?--port needs a value} && shift ;;
+    --network) network=${2:?--network needs a value} && shift ;;
     --dry-run) DRY_RUN=yes ;;
     -h | --help) usage ;;
     *) usage 2 >&2 ;;
   esac
   shift
 done
-KUBECTL=(kubectl --context "$context")
+KUBECTL=(kubectl --context "kind-$name") node=$name-control-plane
 
 step "Programs"
 need kubectl "to talk to the cluster"
 need curl "to ask the gateway"
+need docker "to join CVAT's network"
 [ -n "$DRY_RUN" ] || "${KUBECTL[@]}" -n istio-system get service istio-ingressgateway >/dev/null ||
   fail "no gateway in istio-system: install_kserve_knative.sh first"
 
@@ -41,24 +44,15 @@ run "${KUBECTL[@]}" -n kserve patch configmap inferenceservice-config --type mer
 run "${KUBECTL[@]}" -n kserve rollout restart deployment/kserve-controller-manager
 run "${KUBECTL[@]}" -n kserve rollout status deployment/kserve-controller-manager --timeout=300s
 
-step "The bridge under bridge.$domain"
-run_with "apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: bridge, namespace: istio-system}
-spec:
-  selector: {istio: ingressgateway}
-  servers:
-    - port: {number: 80, name: http, protocol: HTTP}
-      hosts: [bridge.$domain]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: bridge, namespace: istio-system}
-spec:
-  hosts: [bridge.$domain]
-  gateways: [bridge]
-  http:
-    - route: [{destination: {host: bridge.kelp.svc.cluster.local, port: {number: 8000}}}]" "${KUBECTL[@]}" apply -f -
+step "CVAT's network $network"
+# The node joins it: CVAT calls the gateway as $ALIAS, a host with the dot that it demands, and pods find cvat-server.
+if [ -z "$DRY_RUN" ] && ! docker network inspect "$network" >/dev/null 2>&1; then
+  say "there is none: no CVAT of docker compose on this machine (again once it runs, or --network)"
+elif [ -z "$DRY_RUN" ] && docker network inspect "$network" -f '{{range .Containers}}{{println .Name}}{{end}}' | grep -qx "$node"; then
+  say "$node is in it already"
+else
+  run docker network connect --alias "$ALIAS" "$network" "$node"
+fi
 
 step "Check"
 # Any answer of Envoy's will do: it has no route for this name, and says so.
@@ -67,5 +61,5 @@ if [ -n "$DRY_RUN" ]; then
 else
   answers() { curl -s -o /dev/null --max-time 5 -H "Host: nothing.$domain" "http://127.0.0.1:$port/"; }
   retry 120 answers || fail "nothing answers on 127.0.0.1:$port: was the cluster made by setup_kind.sh --port $port?"
-  say "the gateway answers on 127.0.0.1:$port; the bridge's address will be http://bridge.$domain:$port"
+  say "the gateway answers on 127.0.0.1:$port, and CVAT as http://$ALIAS:$NODE_PORT"
 fi

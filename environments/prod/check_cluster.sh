@@ -96,7 +96,7 @@ check_knative() {
 }
 
 check_kserve() {
-  local ingress deploy initializer service
+  local ingress deploy initializer service open
   there configmap -n kserve inferenceservice-config || return 0
   deploy=$(field configmap -n kserve inferenceservice-config -o 'jsonpath={.data.deploy}')
   if [[ $deploy =~ \"defaultDeploymentMode\":\ *\"(Serverless|Knative)\" ]]; then good "KServe deploys on Knative"; else
@@ -109,7 +109,13 @@ check_kserve() {
   else
     lack "the cluster-local gateway ${service:-(none in inferenceservice-config)}" "install Knative's Istio controller, or correct localGatewayService in KServe's inferenceservice-config"
   fi
-  if there clusterstoragecontainers; then good "KServe's storage initializer"; else
+  if there clusterstoragecontainers; then
+    open=$(open_storage_containers)
+    if [ -z "$open" ]; then good "KServe's storage initializer"; else
+      lack "KServe's storage initializer ($(xargs <<<"$open")) has no security context: Pod Security restricted refuses every model whose weights are not on a volume" \
+        "environments/prod/configure_cluster.sh"
+    fi
+  else
     lack "no ClusterStorageContainer: no weights can be fetched" "kubectl apply -f kserve-cluster-resources.yaml of KServe's release"
   fi
   initializer=$(field configmap -n kserve inferenceservice-config -o 'jsonpath={.data.storageInitializer}')

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets on a cluster what Knative has off by default and Kelp needs: environments/knative.settings. May be repeated.
+# Sets on a cluster what Knative has off by default and Kelp needs (environments/knative.settings), and a security context
+# for KServe's storage initializer, without which Pod Security "restricted" refuses it. May be repeated.
 #   environments/prod/configure_cluster.sh [--context C] [--dry-run]
 # Where Knative's operator runs, its KnativeServing object is changed, else the ConfigMaps themselves.
 set -euo pipefail
@@ -52,3 +53,15 @@ if [ -n "$found" ] && [ -z "$DRY_RUN" ]; then
   retry 120 nothing_left || fail "still not so: $(changes | head -n 1)"
   say "checked: all of environments/knative.settings"
 fi
+
+step "KServe's storage initializer"
+if [ -n "$DRY_RUN" ] && ! "${KUBECTL[@]}" get clusterstoragecontainers >/dev/null 2>&1; then
+  open=default
+else
+  open=$(open_storage_containers)
+fi
+for container in $open; do
+  run "${KUBECTL[@]}" patch clusterstoragecontainer "$container" --type merge -p "$RESTRICTED_PATCH"
+done
+[ -n "$open" ] || say "nothing to change"
+[ -n "$DRY_RUN" ] || [ -z "$(open_storage_containers)" ] || fail "still without a security context: $(open_storage_containers)"
