@@ -113,6 +113,9 @@ def _error(status: int, body: Mapping[str, Any], url: str, wait_s: float | None 
     text = f"{url}: {body.get('message') or f'answered {status}'}"
     if status == 410:
         return Expired(text)
+    if status == 404 and not (body.get("details") or {}).get("name"):
+        # Not an object that is missing but the whole kind; an API group that nobody serves has no `Status` at all.
+        text = f"{url}: no such API: is KServe installed? ({body.get('message') or 'answered 404'})"
     return error_from_answer(status, {"error": text}, retry_after_s=wait_s)
 
 

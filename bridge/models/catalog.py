@@ -34,7 +34,7 @@ class Catalog:
     def __init__(self, models: Models, database: Database) -> None:
         self._models = models
         self._database = database
-        self._refreshed_at = self._tried_at = float("-inf")
+        self._refreshed_at = self._tried_at = self._asked_at = float("-inf")
         self._refreshing: asyncio.Task[None] | None = None
         self.names: frozenset[str] = frozenset()
         self.known: frozenset[str] = frozenset()
@@ -64,9 +64,10 @@ class Catalog:
         """Refresh for ever."""
         while True:
             await self.refresh()
+            await asyncio.sleep(SETTLE_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._models.changed(), REFRESH_SECONDS)
-                await asyncio.sleep(SETTLE_SECONDS)
+                self._cards = {name: (float("-inf"), card) for name, (_, card) in self._cards.items()}
 
     async def refresh(self, *, sure: bool = False) -> None:
         """Read the list now; callers at the same moment share a request. Never raises: `problem` says what is wrong.
@@ -83,12 +84,14 @@ class Catalog:
             return
         never = self._tried_at == float("-inf")
         # While the endpoint is away nobody waits for it: the list is asked for in the background.
-        if never or (self.is_fresh and time.monotonic() - self._tried_at > JUST_NOW_S):
+        if never or (self.is_fresh and time.monotonic() - self._asked_at > JUST_NOW_S):
+            self._asked_at = time.monotonic()
             try:
                 await asyncio.wait_for(asyncio.shield(self.refresh(sure=True)), LOOK_AGAIN_S)
             except TimeoutError:
                 return
-        if model in self.known or not self.is_fresh:
+        # What could not be asked for just now may be there.
+        if model in self.known or not self.is_fresh or self.problem is not None:
             return
         there = ", ".join(sorted(self.names)) or "none"
         raise NotFound(f"no model '{model}'; there are: {there}", code="no_such_model")

@@ -79,11 +79,17 @@ def _why(conditions: Mapping[str, Mapping[str, Any]], status: Mapping[str, Any])
     failure = ((status.get("modelStatus") or {}).get("lastFailureInfo")) or {}
     if failure.get("message"):
         return _one_line(failure.get("reason"), failure["message"])
-    for kind in sorted(conditions, key=lambda kind: kind == "Ready"):
-        condition = conditions[kind]
-        if condition.get("status") != "True" and (condition.get("message") or condition.get("reason")):
-            return _one_line(condition.get("reason"), condition.get("message"))
+    open_ones = [c for kind, c in sorted(conditions.items(), key=_nearness) if c.get("status") != "True"]
+    for field in ("message", "reason"):
+        for condition in open_ones:
+            if condition.get(field):
+                return _one_line(condition.get("reason"), condition.get("message"))
     return None
+
+
+def _nearness(condition: tuple[str, Any]) -> tuple[bool, str]:
+    """The predictor's own conditions come first: the others only say that they wait for it."""
+    return not condition[0].startswith("Predictor"), condition[0]
 
 
 def _one_line(reason: str | None, message: str | None) -> str:
