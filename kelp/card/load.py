@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from kelp.card.schema import Card
 from kelp.errors import InvalidRequest
-from kelp.settings.model import parse_settings, settings_of
+from kelp.settings.model import ModelSetting, parse_settings, settings_of
 
 # libyaml's loader is ten times faster; a YAML without it is still read.
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -33,10 +34,17 @@ class CardError(InvalidRequest):
     default_code = "invalid_card"
 
 
-def parse_card(text: str, *, source: str = "card", unknown: Literal["forbid", "ignore"] = "forbid") -> Card:
+def parse_card(
+    text: str,
+    *,
+    source: str = "card",
+    unknown: Literal["forbid", "ignore"] = "forbid",
+    check_settings: bool = True,
+) -> Card:
     """The card in `text` (YAML or JSON). CardError names `source`, the field and what was expected.
 
-    unknown: what becomes of fields that this version does not know.
+    unknown: what becomes of fields that this version does not know; check_settings: whether a setting that all runtimes
+    share must have a value that it can have.
     """
     try:
         data = yaml.load(text, Loader=_Loader)  # noqa: S506 - both loaders are the safe one
@@ -48,11 +56,12 @@ def parse_card(text: str, *, source: str = "card", unknown: Literal["forbid", "i
         card = Card.model_validate(data, extra=unknown)
     except ValidationError as error:
         raise CardError("\n".join(f"{source}: {line}" for line in _faults(error))) from None
-    _check_settings(card, source)
+    if check_settings and (faults := shared_settings_faults(card)):
+        raise CardError("\n".join(f"{source}: {fault}" for fault in faults))
     return card
 
 
-def load_card(path: str | Path) -> Card:
+def load_card(path: str | Path, *, check_settings: bool = True) -> Card:
     """The card in the file at `path`; a relative `weights.uri` becomes absolute, seen from that file."""
     path = Path(path)
     try:
@@ -61,7 +70,7 @@ def load_card(path: str | Path) -> Card:
         raise CardError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CardError(f"{path}: not UTF-8 text") from None
-    card = parse_card(text, source=str(path))
+    card = parse_card(text, source=str(path), check_settings=check_settings)
     uri = card.weights.uri
     if "://" in uri:
         return card
@@ -93,13 +102,21 @@ def card_json_schema() -> dict[str, Any]:
     }
 
 
-def _check_settings(card: Card, source: str) -> None:
-    """The shared settings are checked here; what a runtime declares for itself is checked by that runtime."""
+def settings_faults(given: Mapping[str, Any], known: Mapping[str, ModelSetting]) -> list[str]:
+    """A line for each of a card's settings that `known` does not have, or whose value it cannot have."""
+    faults = []
+    for name, value in given.items():
+        try:
+            parse_settings({name: value}, known, where="setting")
+        except InvalidRequest as error:
+            faults.append(f"settings.{name}: {error.message}")
+    return faults
+
+
+def shared_settings_faults(card: Card) -> list[str]:
+    """The same for the settings that all runtimes of its task share; what a runtime declares for itself it checks."""
     known = settings_of(card.task)
-    try:
-        parse_settings({k: v for k, v in card.settings.items() if k in known}, known, where="settings")
-    except InvalidRequest as error:
-        raise CardError(f"{source}: {error}") from None
+    return settings_faults({name: value for name, value in card.settings.items() if name in known}, known)
 
 
 def _faults(error: ValidationError) -> list[str]:

@@ -19,7 +19,9 @@ Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class Wanted:
+    """One file of a card's weights."""
+
     role: str
     uri: str  # of this one file
     sha256: str | None
@@ -32,7 +34,7 @@ def fetch(card: Card, cache: Path, progress: Progress | None = None) -> dict[str
     verified on every call. Raises WeightsError naming the file, and with a wrong content the two sha256.
     """
     return {
-        wanted.role: _verified_in_place(wanted) if not scheme_of(wanted.uri) else _fetched(wanted, cache, progress)
+        wanted.role: verified_in_place(wanted) if not scheme_of(wanted.uri) else _fetched(wanted, cache, progress)
         for wanted in _files_of(card, cache, progress)
     }
 
@@ -46,34 +48,46 @@ def is_cached(card: Card, cache: Path) -> bool:
         return False
     return all(
         wanted.sha256 is not None and (folder_of_content(cache, wanted.sha256) / base_name(wanted.uri)).is_file()
-        for wanted in _listed(card)
+        for wanted in files_listed(card)
     )
 
 
-def _files_of(card: Card, cache: Path, progress: Progress | None) -> Iterator[_Wanted]:
+def _files_of(card: Card, cache: Path, progress: Progress | None) -> Iterator[Wanted]:
     """What to fetch; a folder without `files` in the card is described by its own manifest."""
     uri = card.weights.uri
     local = not scheme_of(uri)
     if card.weights.files or not (Path(uri).is_dir() if local else uri.endswith("/")):
-        yield from _listed(card)
-        return
-    manifest = _Wanted("manifest", str(Path(uri) / MANIFEST) if local else below(uri, MANIFEST), card.weights.sha256)
-    path = _verified_in_place(manifest) if local else _fetched(manifest, cache, progress)
-    for role, entry in read_manifest(path, source=shown(manifest.uri)).items():
-        yield _Wanted(role, str(Path(uri) / entry.file) if local else below(uri, entry.file), entry.sha256)
+        yield from files_listed(card)
+    elif local:
+        yield from files_of_folder(card)
+    else:
+        manifest = Wanted("manifest", below(uri, MANIFEST), card.weights.sha256)
+        path = _fetched(manifest, cache, progress)
+        for role, entry in read_manifest(path, source=shown(manifest.uri)).items():
+            yield Wanted(role, below(uri, entry.file), entry.sha256)
 
 
-def _listed(card: Card) -> Iterator[_Wanted]:
+def files_of_folder(card: Card) -> Iterator[Wanted]:
+    """Those of a folder on this machine, as its manifest says. WeightsError where that is missing or wrong."""
+    folder = Path(card.weights.uri)
+    path = verified_in_place(Wanted("manifest", str(folder / MANIFEST), card.weights.sha256))
+    for role, entry in read_manifest(path, source=str(path)).items():
+        yield Wanted(role, str(folder / entry.file), entry.sha256)
+
+
+def files_listed(card: Card) -> Iterator[Wanted]:
+    """Those that the card itself names."""
     uri = card.weights.uri
     for role, entry in card.weights.by_role().items():
         if not entry.file:
-            yield _Wanted(role, uri, entry.sha256)
+            yield Wanted(role, uri, entry.sha256)
             continue
         check_relative(entry.file, f"{card.model_name}: weights.files.{role}.file")
-        yield _Wanted(role, below(uri, entry.file) if scheme_of(uri) else str(Path(uri) / entry.file), entry.sha256)
+        yield Wanted(role, below(uri, entry.file) if scheme_of(uri) else str(Path(uri) / entry.file), entry.sha256)
 
 
-def _verified_in_place(wanted: _Wanted) -> Path:
+def verified_in_place(wanted: Wanted) -> Path:
+    """A file of this machine. WeightsError where it is not there, or not what its sha256 says."""
     path = Path(wanted.uri)
     if not path.is_file():
         kind = "a folder, and a file was expected" if path.is_dir() else "no such file"
@@ -87,7 +101,7 @@ def _verified_in_place(wanted: _Wanted) -> Path:
     return path
 
 
-def _fetched(wanted: _Wanted, cache: Path, progress: Progress | None) -> Path:
+def _fetched(wanted: Wanted, cache: Path, progress: Progress | None) -> Path:
     check_scheme(wanted.uri, sha256=wanted.sha256)
     name = base_name(wanted.uri)
 

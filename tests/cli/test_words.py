@@ -7,12 +7,14 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from kelp.cli.lazy import COMMANDS, load
 from tests.cli.conftest import run_kelp, run_process
 from tests.local.conftest import write_card
+from tests.weights.conftest import FileServer
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -137,11 +139,12 @@ def test_a_bridge_that_does_not_take_its_settings_ends_kelp_up_with_its_message(
 
 def test_cards_are_checked_line_by_line(tmp_path):
     good = {"name": "reef", "runtime": "yolo", "task": "segment", "weights": {"uri": "w"}}
+    (tmp_path / "w").write_bytes(b"w")
     (tmp_path / "good.yaml").write_text(json.dumps(good))
     assert "good.yaml: reef: ok" in run_kelp("card", "check", tmp_path).stdout
     (tmp_path / "bad.yaml").write_text(json.dumps({**good, "task": "fly", "colour": "red"}))
     done = run_kelp("card", "check", tmp_path)
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "bad.yaml: task:" in done.stderr
     assert "bad.yaml: colour: unknown field" in done.stderr
     assert "good.yaml: reef: ok" in done.stdout
@@ -149,18 +152,78 @@ def test_cards_are_checked_line_by_line(tmp_path):
     assert [entry["ok"] for entry in listed] == [False, True]
     (tmp_path / "bad.yaml").write_text(json.dumps(good))
     twice = run_kelp("card", "check", tmp_path)
-    assert twice.returncode == 2
+    assert twice.returncode == 1
     assert "already described" in twice.stderr
 
 
-def test_weights_are_verified_on_demand(tmp_path):
-    weights = {"uri": "w", "sha256": "0" * 64}
-    card = {"name": "reef", "runtime": "yolo", "task": "segment", "weights": weights}
-    (tmp_path / "reef.yaml").write_text(json.dumps(card))
+WHOLE = {"name": "reef", "runtime": "yolo", "task": "segment", "weights": {"uri": "w"}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (
+            {"weights": {"uri": "ftp://reef/best.pt"}},
+            ["weights: ftp://reef/best.pt: expected a path or one of https://"],
+        ),
+        (
+            {"weights": {"uri": "http://reef/best.pt"}},
+            ["weights: http://reef/best.pt: http:// is taken only with a sha256"],
+        ),
+        ({"weights": {"uri": "hf://reef"}}, ["weights: hf://reef: expected hf://organisation/repository"]),
+        ({"weights": {"uri": "s3:///best.pt"}}, ["expected a server's or bucket's name"]),
+        ({"weights": {"uri": "nowhere.pt"}}, ["weights: ", "nowhere.pt: no such file"]),
+        ({"weights": {"uri": "w", "sha256": "0" * 64}}, ["weights: ", "wrong content: expected sha256 0000"]),
+        (
+            {"weights": {"uri": ".", "files": {"a": {"file": "x"}, "b": {"file": "w", "sha256": "1" * 64}}}},
+            ["weights.files.a: ", "weights.files.b: ", "wrong content"],
+        ),
+        ({"runtime": "yollo"}, ["runtime: no runtime 'yollo'; there are: "]),
+        ({"task": "inpaint"}, ["runtime: reef: runtime 'yolo' has the tasks"]),
+        ({"settings": {"conf_treshold": 0.5}}, ["settings.conf_treshold: unknown setting", "conf_threshold"]),
+        (
+            {"settings": {"conf_threshold": 1.5, "iou_threshold": "much"}, "weights": {"uri": "nowhere.pt"}},
+            [
+                "settings.conf_threshold: ",
+                "from 0 to 1, got 1.5",
+                "settings.iou_threshold: ",
+                "nowhere.pt: no such file",
+            ],
+        ),
+        ({"runtime": "yollo", "settings": {"max_detections": 0}}, ["no runtime 'yollo'", "settings.max_detections: "]),
+    ],
+)
+def test_a_card_that_would_not_be_served_is_told_before(tmp_path, changed, told):
+    card = tmp_path / "reef.yaml"
+    card.write_text(json.dumps({**WHOLE, **changed}))
     (tmp_path / "w").write_bytes(b"w")
-    assert run_kelp("card", "check", tmp_path / "reef.yaml").returncode == 0
-    done = run_kelp("card", "check", tmp_path / "reef.yaml", "--weights")
-    assert done.returncode == 2
+    done = run_kelp("card", "check", card)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    for text in told:
+        assert text in done.stderr
+    assert all(line.startswith(f"kelp: {card}: ") for line in done.stderr.splitlines())
+
+
+def test_what_a_cluster_mounts_and_what_is_far_away_is_taken_as_it_is(tmp_path):
+    for name, uri in (("mounted", "pvc://claim/best.pt"), ("far", "https://reef.example/best.pt")):
+        (tmp_path / f"{name}.yaml").write_text(json.dumps({**WHOLE, "name": name, "weights": {"uri": uri}}))
+    assert run_kelp("card", "check", tmp_path).returncode == 0
+
+
+def test_weights_far_away_are_fetched_and_verified_on_demand(tmp_path):
+    server = FileServer()
+    server.files["/w"] = b"w"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    card = tmp_path / "reef.yaml"
+    card.write_text(json.dumps({**WHOLE, "weights": {"uri": f"{server.url}/w", "sha256": "0" * 64}}))
+    try:
+        assert run_kelp("card", "check", card, KELP_CACHE=str(tmp_path / "cache")).returncode == 0
+        done = run_kelp("card", "check", card, "--weights", KELP_CACHE=str(tmp_path / "cache"))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.returncode == 1
     assert "wrong content" in done.stderr
 
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
-from kelp.cli.exits import USAGE
+from kelp.cli.exits import FAILED
 from kelp.cli.output import Document, DocumentOption, print_document, say
-
-
-class _Result(NamedTuple):
-    path: Path
-    model: str | None
-    faults: list[str]
-
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Check model cards, or print their schema.")
 
@@ -26,25 +19,35 @@ def check(
     weights: Annotated[bool, typer.Option("--weights", help="fetch and verify the weights too")] = False,
     output: DocumentOption = None,
 ) -> None:
-    """Check cards; each fault is one line: file, field, what was expected. Exits 2 where there is any."""
-    from kelp.card import load_cards
+    """Check cards: fields, weights on this machine, the runtime's settings. Each fault is a line: file, field, what was
+    expected. Exits 1 where there is any."""
+    from kelp.cli.checking import check_cards
 
-    results = [_checked(path, weights=weights) for path in _files(cards)]
-    good = not any(result.faults for result in results)
-    if good:
-        for folder in filter(Path.is_dir, cards):
-            load_cards(folder)  # two cards with one name
+    results = check_cards(_files(cards), fetch_weights=weights)
+    twice = [] if any(result.faults for result in results) else _described_twice(cards)
     if output is not None:
         print_document(
-            [{"file": str(r.path), "model": r.model, "ok": not r.faults, "faults": r.faults} for r in results], output
+            [
+                {
+                    "file": str(r.path),
+                    "model": r.card and r.card.model_name,
+                    "ok": not r.faults,
+                    "faults": r.faults,
+                    "notes": r.notes,
+                }
+                for r in results
+            ],
+            output,
         )
     for result in results:
-        for fault in result.faults:
-            say(f"kelp: {fault}")
-        if output is None and not result.faults:
-            typer.echo(f"{result.path}: {result.model}: ok")
-    if not good:
-        raise typer.Exit(USAGE)
+        for line in (*result.faults, *result.notes):
+            say(f"kelp: {line}")
+        if output is None and result.card and not result.faults:
+            typer.echo(f"{result.path}: {result.card.model_name}: ok")
+    for fault in twice:
+        say(f"kelp: {fault}")
+    if twice or any(result.faults for result in results):
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -65,24 +68,22 @@ def _files(paths: list[Path]) -> list[Path]:
             if not below:
                 raise UsageError(f"{path}: holds no model card (*.yaml)")
             found += sorted(below)
-        else:
+        elif path.exists():
             found.append(path)
+        else:
+            raise UsageError(f"{path}: cannot be read: no such file or folder")
     return found
 
 
-def _checked(path: Path, *, weights: bool) -> _Result:
-    from kelp.card import load_card
-    from kelp.errors import KelpError
+def _described_twice(paths: list[Path]) -> list[str]:
+    """Two cards of a folder with one name."""
+    from kelp.card import load_cards
+    from kelp.card.load import CardError
 
-    model = None
-    try:
-        card = load_card(path)
-        model = card.model_name
-        if weights:
-            from kelp.cli.progress import fetch_with_bar
-            from kelp.weights import default_cache
-
-            fetch_with_bar(card, default_cache())
-    except KelpError as error:
-        return _Result(path, model, error.message.splitlines())
-    return _Result(path, model, [])
+    faults = []
+    for folder in filter(Path.is_dir, paths):
+        try:
+            load_cards(folder)
+        except CardError as error:
+            faults.append(error.message)
+    return faults
