@@ -24,7 +24,7 @@ SANDBOX = [
     "none",
 ]
 IMPORTS = {
-    "bridge": "import bridge.process, bridge.runs.engine, kelp.cli.app, kelp.deploy, kubernetes.client, kelp.tracing.sdk",
+    "bridge": "import bridge.runs.engine, kelp.cli.app, kelp.deploy, kubernetes.client, kelp.tracing.sdk",
     "predictor": "import predictors.serving.process, predictors.yolo, onnxruntime, kelp.tracing.sdk",
     "up": "import kelp.local.up, bridge.process, predictors.serving.process, onnxruntime",
 }
