@@ -120,7 +120,7 @@ def exchange(attempts: Attempts, build: Callable[[float], Any], read: Callable[[
         except KelpError as error:
             pause = attempts.pause_after(error)
             if pause is None:
-                if isinstance(error, TooLate) and earlier is not None:
+                if type(error) is TooLate and earlier is not None:
                     # The time may have gone into an earlier failure, which then is the reason.
                     raise TooLate(f"{error.message}; before that: {earlier.message}", code=error.code) from error
                 raise

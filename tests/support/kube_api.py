@@ -1,7 +1,7 @@
 """A small Kubernetes API server for tests: list and watch of InferenceServices, get of ConfigMaps, and its bad days.
 
-What it answers has the form that a real one gave (`tests/data/kubernetes`): pages, bookmarks, `410 Expired` as an answer
-and as an event, `Status` objects, a watch that ends by itself, one that falls silent, a token that is renewed.
+What it answers has the form that a real one gave (`tests/data/kubernetes`): pages, bookmarks, `410 Expired`, `Status`
+objects, a watch that ends by itself, one that falls silent, a token that is renewed.
 """
 
 from __future__ import annotations
