@@ -39,7 +39,7 @@ run_with "apiVersion: v1
 kind: Namespace
 metadata:
   name: $namespace
-  labels: {pod-security.kubernetes.io/enforce: restricted}" "${KUBECTL[@]}" apply -f -
+  labels: {pod-security.kubernetes.io/enforce: restricted}" "${KUBECTL[@]}" apply --server-side --force-conflicts -f -
 
 step "Kelp"
 # Back to what was there before where it does not come up.
@@ -48,5 +48,5 @@ run "${HELM[@]}" upgrade --install kelp "$root/charts/kelp" --namespace "$namesp
 
 if [ -n "$test" ]; then
   step "One real inference, one signed ping"
-  run "${HELM[@]}" test kelp --namespace "$namespace" --logs --timeout 15m
+  run "${HELM[@]}" test kelp --namespace "$namespace" --timeout 15m
 fi
