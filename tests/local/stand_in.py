@@ -2,7 +2,8 @@
 answers inference with what it saw. Standard library only, so that it starts at once.
 
 Behaviour: a JSON file beside the card, `{"load_s": seconds, "fail": "text: exit code 3 before it listens"}`; and by
-request header x-delay (seconds), x-crash (1), x-answer-bytes (so many zeros), x-cut (1: half of them, then SIGKILL).
+request header x-delay (seconds), x-crash (1), x-answer-bytes (so many zeros), x-cut (1: half of them, then SIGKILL),
+x-stick (1: from then on its health says that a prediction hangs).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 STARTED = time.monotonic()
+stuck = threading.Event()
 BEHAVIOUR = json.loads(Path(sys.argv[1]).with_suffix(".json").read_text())
 
 
@@ -29,7 +31,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         ready = time.monotonic() - STARTED >= BEHAVIOUR.get("load_s", 0)
-        self._answer(200 if ready or self.path != "/v2/health/ready" else 503, b"{}")
+        if stuck.is_set() and self.path == "/v2/health/live":
+            return self._answer(503, b'{"error": "the model has not come back", "code": "stuck"}')
+        return self._answer(200 if ready or self.path != "/v2/health/ready" else 503, b"{}")
 
     def do_POST(self) -> None:
         digest, length = hashlib.sha256(), 0
@@ -39,6 +43,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("x-crash"):
             print(json.dumps({"level": "error", "error": "the reef collapsed"}), file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.headers.get("x-stick"):
+            stuck.set()
         if delay := self.headers.get("x-delay"):
             print(json.dumps({"event": "delaying"}), file=sys.stderr, flush=True)
             time.sleep(float(delay))

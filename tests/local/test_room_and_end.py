@@ -123,6 +123,16 @@ def test_a_process_that_hangs_is_replaced_and_its_caller_told_but_a_long_predict
     assert up.infer("reef").status_code == 200
 
 
+def test_a_process_that_says_that_its_model_hangs_is_replaced(models, start_up):
+    write_card(models, "reef")
+    up = start_up(STAND_IN_HEALTH_S="0.5")
+    with ThreadPoolExecutor(1) as people:
+        stuck = people.submit(up.infer, "reef", x_stick="1", x_delay="600")
+        assert "the model has not come back" in up.wait_for("model_failed", model="reef")["error"]
+        assert "the model has not come back" in stuck.result().json()["error"]
+    up.wait_for("model_ready", count=2, model="reef")
+
+
 def test_sigterm_finishes_what_is_under_way_and_leaves_nothing(models, start_up):
     write_card(models, "reef")
     write_card(models, "kept", scale={"min": 1})
