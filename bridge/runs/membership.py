@@ -27,6 +27,8 @@ ALONE = "local"
 MOST_OF_ONE_NAME = 64
 # After a restart DBOS has taken up its workflows long before.
 LOST_SECONDS = 15.0
+# Its runs are to go on as soon as a bridge may be given up, not a beat later.
+LOOK_SECONDS = 1.0
 
 
 class Name:
@@ -100,12 +102,15 @@ class Membership:
     async def run(self) -> None:
         """Heartbeats, adoption, cancel requests and lost workflows, for ever."""
         beats_s = min(5.0, self._silent_s / 6)
-        next_beat = next_check = 0.0
+        looks_s = beats_s if self._services.database.is_sqlite else min(LOOK_SECONDS, beats_s)
+        next_beat = next_look = next_check = 0.0
         while True:
             try:
                 if time.monotonic() >= next_beat:
                     next_beat = time.monotonic() + beats_s
                     await self._beat()
+                if time.monotonic() >= next_look:
+                    next_look = time.monotonic() + looks_s
                     await self._adopt()
                 await self._pass_on_cancels()
                 if time.monotonic() >= next_check:
