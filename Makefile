@@ -45,6 +45,9 @@ bench: .venv/.dev ## measure, write benchmarks/results, renew docs/performance.m
 weights: .venv/.dev ## train the small weights on the synthetic reef (resumable)
 	@$(PY) -m demo.training
 
+render: .venv/.dev ## renew the chart's generated files, manifests/ and the environments' objects (with helm)
+	@$(PY) -m kelp.deploy
+
 locks: ## renew requirements/*.txt from pyproject.toml (needs uv)
 	@set -x; uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header $(UPGRADE) \
 	  pyproject.toml --extra dev -o requirements/dev.txt; \
@@ -63,4 +66,4 @@ clean: ## remove what was made here: environment, caches, demo output
 	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis .kelp build dist demo/out
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test test-slow lint types check bench weights locks images sbom clean
+.PHONY: help demo test test-slow lint types check bench weights render locks images sbom clean
