@@ -4,6 +4,7 @@
 #   images/build.sh --list   each image with its target, its requirements and its rooms
 #   IMAGE: kelp-bridge, kelp-yolo-onnx, kelp-yolo, kelp-up, kelp-up-gpu; without any: those without torch (CUDA's 5 GB)
 # A registry goes into the prefix: --prefix registry.example.com/team/. The tag is kelp.__version__ unless given.
+# What was pushed is printed as "IMAGE: sha256:…", for the chart's values images.digests.
 # What else `docker build` should get stands in DOCKER_BUILD_ARGS, the program in DOCKER (docker).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -54,5 +55,7 @@ for image in "${images[@]}"; do
   run "${DOCKER:-docker}" build -f images/Dockerfile --target "$target" -t "$prefix$image:$tag" \
     ${base:+--build-arg "BASE=$base"} --build-arg "COMPONENT=$component" --build-arg "ROOMS=${rooms//,/ }" \
     --build-arg "NAME=$image" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" "${more[@]}" .
-  [ -z "$push" ] || run "${DOCKER:-docker}" push "$prefix$image:$tag"
+  [ -n "$push" ] || continue
+  run "${DOCKER:-docker}" push "$prefix$image:$tag" >&2
+  [ -n "$dry" ] || "${DOCKER:-docker}" image inspect -f "$image: {{index .RepoDigests 0}}" "$prefix$image:$tag" | sed 's/: .*@/: /'
 done
