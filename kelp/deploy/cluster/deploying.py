@@ -13,13 +13,14 @@ from kelp.deploy import RenderOptions, card_config_map_name, render
 from kelp.deploy.cluster.api import SERVING, Cluster, Object
 from kelp.deploy.cluster.bundle import Bundle
 from kelp.deploy.cluster.platform import Platform
-from kelp.deploy.labels import CARD_ANNOTATION
+from kelp.deploy.labels import CARD_ANNOTATION, MODEL_LABEL
 from kelp.deploy.objects import CARD_KEY
-from kelp.errors import BadGateway, Conflict, InvalidRequest, NotFound, TooLate
+from kelp.errors import BadGateway, Conflict, Forbidden, InvalidRequest, NotFound, TooLate
 
 OWNER, PROJECT = "kelp.dev/owner", "kelp.dev/project"
 DEFAULT_PROJECT = "cvat"
 PREVIOUS_KEY = "previous.yaml"
+_EXTRAS = (("networking.istio.io/v1", "VirtualService"),)
 _GONE_S = 660.0
 
 
@@ -83,6 +84,8 @@ def apply_card(cluster: Cluster, card: Card, options: RenderOptions, marks: Mark
     marks = _kept(marks, there)
     objects = described(card, options, marks, _previous(there, card, options))
     changed = service is None
+    if not dry_run:
+        _remove_extras(cluster, name, keep={(body["kind"], body["metadata"]["name"]) for body in objects})
     for body in objects:
         applied = cluster.apply(body, dry_run=dry_run)
         if body["kind"] == "InferenceService" and service is not None:
@@ -103,8 +106,8 @@ def deployed_card(cluster: Cluster, name: str, *, previous: bool = False) -> Car
 
 def owned_by(cluster: Cluster, owner: str) -> list[str]:
     """Names of the models that bear this owner's mark."""
-    found = cluster.find_all("v1", "ConfigMap", labels=f"{OWNER}={owner},kelp.dev/model")
-    return sorted(body["metadata"]["labels"]["kelp.dev/model"] for body in found)
+    found = cluster.find_all("v1", "ConfigMap", labels=f"{OWNER}={owner},{MODEL_LABEL}")
+    return sorted(body["metadata"]["labels"][MODEL_LABEL] for body in found)
 
 
 def remove(cluster: Cluster, name: str) -> bool:
@@ -112,7 +115,8 @@ def remove(cluster: Cluster, name: str) -> bool:
     service = cluster.find(SERVING, "InferenceService", name)
     if service is not None and CARD_ANNOTATION not in (service["metadata"].get("annotations") or {}):
         raise Conflict(f"InferenceService '{name}' is not one of Kelp's; kubectl delete removes it")
-    # The service first: as long as the card is there, whoever still sees the service can read what it is.
+    _remove_extras(cluster, name, keep=set())
+    # The service before the card: as long as the card is there, whoever still sees the service can read what it is.
     gone = cluster.delete(SERVING, "InferenceService", name)
     return cluster.delete("v1", "ConfigMap", card_config_map_name(name)) or gone
 
@@ -126,6 +130,18 @@ def wait_until_gone(cluster: Cluster, name: str) -> None:
         if time.monotonic() > ends:
             raise TooLate(f"model '{name}' is deleted, and its pods are still there after {_GONE_S:.0f} s")
         time.sleep(0.5)
+
+
+def _remove_extras(cluster: Cluster, name: str, *, keep: set[tuple[str, str]]) -> None:
+    """What the renderer makes for some models only, such as the route of an exposed one, and does not make now."""
+    for api, kind in _EXTRAS:
+        try:
+            found = cluster.find_all(api, kind, labels=f"{MODEL_LABEL}={name}")
+        except (NotFound, Forbidden):
+            continue  # a cluster without this kind, or an account that never made one
+        for body in found:
+            if (kind, body["metadata"]["name"]) not in keep:
+                cluster.delete(api, kind, body["metadata"]["name"])
 
 
 def _kept(marks: Marks, there: Object | None) -> Marks:

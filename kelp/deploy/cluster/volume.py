@@ -16,7 +16,7 @@ from kelp.deploy.cluster.api import Cluster, Object
 from kelp.deploy.cluster.bundle import Bundle, OnBytes
 from kelp.deploy.cluster.platform import Platform
 from kelp.deploy.cluster.pods import why_not_running
-from kelp.errors import InvalidRequest, KelpError, NotFound, NotReady, TooLate, Unreachable
+from kelp.errors import Forbidden, InvalidRequest, KelpError, NotFound, NotReady, TooLate, Unreachable
 from kelp.weights import WeightsError
 from kelp.weights.manifest import MANIFEST
 
@@ -27,7 +27,13 @@ _CHUNK = 256 << 10
 _START_S = 180.0
 _ANSWER_S = 300.0
 _TRIES = 5
-_LIFE_S = 6 * 3600  # the pod ends by itself after that, should nobody delete it
+# The pod ends by itself: after so long, and when nothing has been sent for a while.
+_LIFE_S = 24 * 3600
+_IDLE_S = 120
+_LABELS = {
+    "app.kubernetes.io/name": "kelp-upload", "app.kubernetes.io/component": "upload",
+    "app.kubernetes.io/part-of": "kelp", "app.kubernetes.io/managed-by": "kelp",
+}  # fmt: skip
 
 
 class Volume:
@@ -93,6 +99,7 @@ class Volume:
 
     @contextlib.contextmanager
     def _pod(self) -> Iterator[str]:
+        self._clear()
         body = self._described(f"kelp-upload-{secrets.token_hex(4)}")
         name = self._cluster.create(body)["metadata"]["name"]
         try:
@@ -101,6 +108,14 @@ class Volume:
         finally:
             with contextlib.suppress(KelpError):  # it ends by itself
                 self._cluster.delete("v1", "Pod", name, grace_s=0)
+
+    def _clear(self) -> None:
+        """Take away what is left of pods that ended by themselves."""
+        labels = ",".join(f"{key}={value}" for key, value in _LABELS.items())
+        with contextlib.suppress(Forbidden):
+            for pod in self._cluster.find_all("v1", "Pod", labels=labels):
+                if (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
+                    self._cluster.delete("v1", "Pod", pod["metadata"]["name"])
 
     def _wait(self, name: str) -> None:
         ends = time.monotonic() + _START_S
@@ -133,7 +148,7 @@ class Volume:
                 "name": _CONTAINER,
                 "image": self._platform.image,
                 "imagePullPolicy": self._platform.pull_policy,
-                "command": ["python", "-c", f"import time; time.sleep({_LIFE_S})"],
+                "command": ["python", "-c", _program(), "wait", str(_IDLE_S)],
                 "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}},
                 "securityContext": {
                     "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
@@ -143,12 +158,8 @@ class Volume:
             }],
             "volumes": [{"name": "weights", "persistentVolumeClaim": {"claimName": self._claim}}],
         }  # fmt: skip
-        labels = {
-            "app.kubernetes.io/name": "kelp-upload", "app.kubernetes.io/component": "upload",
-            "app.kubernetes.io/part-of": "kelp", "app.kubernetes.io/managed-by": "kelp",
-        }  # fmt: skip
         # A sidecar would keep it from ending, and it needs no network.
-        meta: Object = {"name": name, "labels": {**labels, "sidecar.istio.io/inject": "false"}}
+        meta: Object = {"name": name, "labels": {**_LABELS, "sidecar.istio.io/inject": "false"}}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": pod}
 
 
@@ -159,9 +170,8 @@ def _run(cluster: Cluster, pod: str, *arguments: str, content: Any = None) -> st
     """
     from kelp.deploy.cluster.execution import execute
 
-    program = Path(receiver.__file__).read_text(encoding="utf-8")
     code, out, error = execute(
-        cluster, pod, _CONTAINER, ["python", "-c", program, *arguments], content=content, answer_s=_ANSWER_S
+        cluster, pod, _CONTAINER, ["python", "-c", _program(), *arguments], content=content, answer_s=_ANSWER_S
     )
     if code is None or "it broke off" in error:
         raise Unreachable(f"the connection to the pod that writes into the volume broke: {error.strip()[-300:]}")
@@ -169,3 +179,7 @@ def _run(cluster: Cluster, pod: str, *arguments: str, content: Any = None) -> st
         said = error.strip().splitlines()
         raise WeightsError(f"the volume: {said[-1] if said else f'exit code {code}'}")
     return out
+
+
+def _program() -> str:
+    return Path(receiver.__file__).read_text(encoding="utf-8")
