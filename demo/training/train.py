@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,15 +17,19 @@ from demo.training.recipes import Recipe
 def train(recipe: Recipe, data: Path, folder: Path) -> Path:
     """Trains to the end, from the last finished epoch if `folder` holds one; returns the trained checkpoint.
 
-    data: data.yaml of `dataset.build`. last.pt is written after each epoch; done.txt after the last one.
+    data: data.yaml of `dataset.build`. kept.pt is written after each epoch, in one piece; done.txt after the last one.
     """
     SETTINGS.update({"sync": False, "runs_dir": str(folder), "datasets_dir": str(data.parent)})
     weights = folder / "train" / "weights" / "last.pt"
     done = folder / "done.txt"
     if done.exists() and weights.exists():
         return weights
-    started = weights.exists()
+    kept = weights.with_name("kept.pt")
+    started = kept.exists()
+    if started:
+        shutil.copyfile(kept, weights)
     model = YOLO(weights if started else recipe.layers, task=recipe.task)
+    model.add_callback("on_model_save", lambda trainer: _keep(trainer.last, kept))
     _use_half_precision(model)
     if started:
         model.train(resume=True)
@@ -59,6 +64,13 @@ def train(recipe: Recipe, data: Path, folder: Path) -> Path:
         )
     done.write_text(f"{torch.__version__}\n")
     return weights
+
+
+def _keep(last: Path, kept: Path) -> None:
+    """A copy of last.pt: that is written in place, and a kill while it is leaves half of it."""
+    part = kept.with_suffix(".part")
+    shutil.copyfile(last, part)
+    part.replace(kept)
 
 
 def _use_half_precision(model: YOLO) -> None:

@@ -154,7 +154,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=Path.cwd()
     )
     deadline = time.monotonic() + 240
-    while not (tmp_path / "train" / "weights" / "last.pt").exists():
+    while not (tmp_path / "train" / "weights" / "kept.pt").exists():
         assert first.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
