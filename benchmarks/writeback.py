@@ -24,6 +24,7 @@ import orjson
 import sqlalchemy as sa
 
 from benchmarks.row import Row, ratio_of_medians
+from bridge import memory
 from bridge.cvat.client import Cvat as BridgeCvat
 from bridge.cvat.transport import ACCEPT, CvatAccess, Transport
 from bridge.store import progress
@@ -82,6 +83,7 @@ def run() -> list[Row]:
 
 
 async def _measure(server: CvatServer, folder: Path) -> Samples:
+    collected_at = gc.get_threshold()
     cvat = Cvat(server)
     client = BridgeCvat(Transport(CvatAccess(server.url, server.user, server.password)))
     database = Database(f"sqlite:///{folder / 'bridge.db'}")
@@ -97,9 +99,7 @@ async def _measure(server: CvatServer, folder: Path) -> Samples:
         bench = Bench(cvat, client, database, shapes)
         body = json.dumps({"shapes": shapes, "tags": [], "tracks": []}).encode()
         samples = Samples()
-        # As in the bridge's process: what was imported is out of the collector's way.
-        gc.collect()
-        gc.freeze()
+        memory.settle()  # as the bridge's process does
         for number in range(1 + ROUNDS):
             jobs = [cvat.task(project, pictures(FRAMES)).jobs[0] for _ in range(3)]
             raw_s = await _send_raw(raw, jobs[0], body)
@@ -114,6 +114,7 @@ async def _measure(server: CvatServer, folder: Path) -> Samples:
         return samples
     finally:
         gc.unfreeze()
+        gc.set_threshold(*collected_at)
         await raw.aclose()
         await client.close()
         database.close()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import importlib
 import logging
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bridge import log, metrics
+from bridge import log, memory, metrics
 from bridge.cvat.client import Cvat
 from bridge.cvat.transport import CvatAccess, Transport
 from bridge.edge.access import Access
@@ -84,7 +83,7 @@ class Bridge:
         engine = await asyncio.to_thread(importlib.import_module, "bridge.runs.engine")
         running = await engine.start(services)
         self._spawn(reconciler.run)
-        _settle_memory()
+        memory.settle()
         log.event("ready", version=__version__, database=database.engine.dialect.name, executor=services.executor)
         try:
             await self._stop.wait()
@@ -125,13 +124,6 @@ class Bridge:
 
     def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.append(asyncio.create_task(log.survive(work)))
-
-
-def _settle_memory() -> None:
-    """What was imported stays for ever: the collector need not look at it again, and again, between webhooks."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 def _say_who_is_served(settings: BridgeSettings) -> None:

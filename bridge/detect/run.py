@@ -49,6 +49,9 @@ class Detection:
         self._task_id: int | None = row.task_id
         self._parameters = DetectParameters.from_json(orjson.loads(row.parameters))
         self._opened: tuple[Work, Desk] | None = None
+        # What was read just now, for the step that comes next.
+        self._seen: tuple[Reading, dict[str, Any] | None] | None = None
+        self._settled: list[tuple[int, int, str | None]] | None = None
         self.reins = Reins(services, live, claim)
         self._model = Waking(services.models, services.catalog, self._parameters.model, self.reins)
 
@@ -65,13 +68,18 @@ class Detection:
         resolution = self._converter(work, card).resolution(card.labels, found_by(card.task))
         if card.labels and (reason := resolution.why_nothing([label.name for label in work.labels])):
             raise RunEnds("failed", reason)
-        known = await self._known() or reading_of(work, card.base, await self._look())
+        known, annotations = await self._known(), None
+        if known is None:
+            annotations = await self._look()
+            known = reading_of(work, card.base, annotations)
+        found = Reading({**work.to_json(), "model": card.base}, known.shapes, known.tags)
         await self._write(
             progress.save_reading,
-            reading=Reading({**work.to_json(), "model": card.base}, known.shapes, known.tags),
+            reading=found,
             frames_total=len(work.frames),
             details=record_of(work, card, self._parameters, resolution),
         )
+        self._seen = found, annotations
         boundary("job_read", run=self._claim.run_id)
 
     async def annotate(self) -> None:
@@ -91,13 +99,14 @@ class Detection:
     async def settle(self) -> None:
         """Take away what is not wanted any more; record what write-back found."""
         _, desk = await self._desk()
-        await desk.settle([frame for frame, _, error in await self._finished() if error is None])
+        self._settled = await self._finished()
+        await desk.settle([frame for frame, _, error in self._settled if error is None])
         if details := desk.tally.to_json():
             await self._write(runs.save_details, details=details)
 
     async def verdict(self) -> tuple[str, str | None]:
         """How the run ends, now that everything is written."""
-        finished = await self._finished()
+        finished = self._settled if self._settled is not None else await self._finished()
         failed = [(frame, error) for frame, _, error in finished if error is not None]
         if not failed:
             return "completed", None
@@ -108,7 +117,7 @@ class Detection:
 
     def reset(self) -> None:
         """Before a step is tried again: believe the tables, not what this object remembers."""
-        self._opened = None
+        self._opened = self._seen = self._settled = None
         self._model.reset()
 
     async def close(self) -> None:
@@ -159,7 +168,8 @@ class Detection:
 
     async def _desk(self) -> tuple[Work, Desk]:
         if self._opened is None:
-            reading = await self._known()
+            reading, annotations = self._seen or (await self._known(), None)
+            self._seen = None
             assert reading is not None
             work = Work.from_json(reading.job)
             desk = Desk(
@@ -174,7 +184,7 @@ class Detection:
                 go_on=self.reins.go_on,
                 grace_s=self._services.patience.grace_s,
             )
-            await desk.open()
+            await desk.open(annotations)
             self._opened = work, desk
         return self._opened
 

@@ -19,6 +19,7 @@ from bridge.runs import workflow
 from bridge.runs.membership import Membership, Name
 from bridge.runs.scheduler import Scheduler
 from bridge.runs.services import Services
+from bridge.store.database import SQLITE_STATEMENTS
 from kelp.errors import KelpError
 
 NAME = "kelp-bridge"
@@ -100,7 +101,7 @@ def _launch(services: Services) -> None:
 
 
 def _sqlite_engine(path: str) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{path}")
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"cached_statements": SQLITE_STATEMENTS})
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:

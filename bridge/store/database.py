@@ -22,6 +22,9 @@ T = TypeVar("T")
 READERS = 4
 CHECKPOINT_SECONDS = 5.0
 SLACK_SECONDS = 0.5
+# Of each connection, so many statements are kept prepared, each some 15 kB: of the usual 128 most would be lists of ids
+# that have another length every time.
+SQLITE_STATEMENTS = 32
 
 
 class Database:
@@ -129,7 +132,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         first.execute("PRAGMA busy_timeout=30000")
         first.execute("PRAGMA auto_vacuum=INCREMENTAL")
         first.execute("PRAGMA journal_mode=WAL")
-    engine = sa.create_engine(url, pool_size=READERS + 1, max_overflow=0, connect_args={"check_same_thread": False})
+    options = {"check_same_thread": False, "cached_statements": SQLITE_STATEMENTS}
+    engine = sa.create_engine(url, pool_size=READERS + 1, max_overflow=0, connect_args=options)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:
@@ -157,5 +161,6 @@ def _postgres(url: sa.URL) -> sa.Engine:
         "keepalives_interval": 5,
         "keepalives_count": 3,
     }
-    # A connection that a restarted server closed is noticed before it is used.
-    return sa.create_engine(url, pool_size=READERS + 1, pool_pre_ping=True, pool_timeout=10, connect_args=options)
+    # A connection that a restarted server closed is noticed as it is used, and `patiently` goes on with a new one:
+    # to ask each time whether it is still there would be a fourth of all that is said to the server.
+    return sa.create_engine(url, pool_size=READERS + 1, pool_timeout=10, connect_args=options)

@@ -10,7 +10,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bridge.store import runs as run_store
 from bridge.store.claims import Claim
 from bridge.store.database import lock_until_commit, now
-from bridge.store.tables import ACTIVE, executors, runs
+from bridge.store.tables import executors, is_active, runs
+
+_OF = runs.c.executor == sa.bindparam("of")
+_ACTIVE = sa.select(runs.c.id, runs.c.epoch).where(is_active, _OF)
+_CANCELLED = sa.select(runs.c.id).where(is_active, _OF, runs.c.cancel.is_(sa.true()))
 
 
 def register(connection: sa.Connection, executor: str, nonce: str) -> None:
@@ -54,22 +58,18 @@ def adopt(connection: sa.Connection, executor: str, silent_s: float) -> dict[str
 
 def give_up(connection: sa.Connection, executor: str, *, but_version: str | None = None) -> list[Claim]:
     """Requeue the active runs of `executor`, those of workflow `but_version` aside; the claims that ended."""
-    query = sa.select(runs.c.id, runs.c.epoch).where(runs.c.executor == executor, runs.c.state.in_(ACTIVE))
+    query = _ACTIVE
     if but_version is not None:
         query = query.where(sa.or_(runs.c.workflow_version.is_(None), runs.c.workflow_version != but_version))
-    claims = [Claim(row.id, row.epoch) for row in connection.execute(query)]
+    claims = [Claim(row.id, row.epoch) for row in connection.execute(query, {"of": executor})]
     run_store.requeue(connection, [claim.run_id for claim in claims], "taken up again after a restart")
     return claims
 
 
 def active_claims(connection: sa.Connection, executor: str) -> Collection[Claim]:
-    query = sa.select(runs.c.id, runs.c.epoch).where(runs.c.executor == executor, runs.c.state.in_(ACTIVE))
-    return [Claim(row.id, row.epoch) for row in connection.execute(query)]
+    return [Claim(row.id, row.epoch) for row in connection.execute(_ACTIVE, {"of": executor})]
 
 
 def cancelled_runs(connection: sa.Connection, executor: str) -> list[str]:
     """Ids of the active runs of `executor` that somebody asked to stop."""
-    query = sa.select(runs.c.id).where(
-        runs.c.executor == executor, runs.c.state.in_(ACTIVE), runs.c.cancel.is_(sa.true())
-    )
-    return list(connection.scalars(query))
+    return list(connection.scalars(_CANCELLED, {"of": executor}))

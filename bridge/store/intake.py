@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
+from bridge.store.bulk import insert_objects
 from bridge.store.database import Database
 from bridge.store.tables import runs
 
@@ -39,9 +40,16 @@ class NewRun:
     batch: str | None = None
     trace: str | None = None
 
+    @property
+    def lane(self) -> str:
+        """Runs of one lane have their turns one after the other; a task that is in no project is its own."""
+        project = f"project {self.project_id}" if self.project_id is not None else f"task {self.task_id}"
+        return f"{self.priority} {project} {self.model} {self.instance}"
+
     def row(self) -> dict[str, Any]:
         return {
-            **asdict(self), "state": "queued", "attempt": 1, "epoch": 0, "again": False, "cancel": False,
+            **asdict(self), "lane": self.lane, "state": "queued",
+            "attempt": 1, "epoch": 0, "again": False, "cancel": False,
             "frames_done": 0, "frames_failed": 0, "shapes_found": 0, "shapes_written": 0,
             "updated_at": self.created_at,
         }  # fmt: skip
@@ -82,10 +90,4 @@ class Intake:
 
 def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> set[str]:
     """Ids of the rows that were not there."""
-    return set(connection.scalars(_STATEMENTS[connection.dialect.name], rows))
-
-
-_STATEMENTS: dict[str, Any] = {
-    "sqlite": sqlite.insert(runs).on_conflict_do_nothing().returning(runs.c.id),
-    "postgresql": postgresql.insert(runs).on_conflict_do_nothing().returning(runs.c.id),
-}
+    return set(insert_objects(connection, runs, orjson.dumps(rows).decode(), runs.c.id))

@@ -5,14 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from bridge.store.bulk import insert_many
 from bridge.store.tables import ledger, ledger_jobs
 
-# Ids in one statement, below SQLite's limit of variables.
-_AT_ONCE = 500
+_ON_JOB = (ledger.c.instance == sa.bindparam("at"), ledger.c.job_id == sa.bindparam("job"))
+_READ = sa.select(ledger).where(*_ON_JOB)
+_REMOVE = sa.delete(ledger).where(
+    *_ON_JOB, ledger.c.is_tag == sa.bindparam("tag"), ledger.c.shape_id == sa.bindparam("id"),
+    ledger.c.model == sa.bindparam("by"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +29,7 @@ class Book:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     id: int
     is_tag: bool
     frame: int
@@ -35,9 +39,8 @@ class Line:
 
 def read(connection: sa.Connection, book: Book) -> tuple[list[Line], frozenset[tuple[bool, int]]]:
     """The book's lines, and (is_tag, id) of every shape on the job that is another model's."""
-    query = sa.select(ledger).where(ledger.c.instance == book.instance, ledger.c.job_id == book.job_id)
     lines, foreign = [], set()
-    for row in connection.execute(query):
+    for row in connection.execute(_READ, {"at": book.instance, "job": book.job_id}):
         if row.model == book.model:
             lines.append(Line(row.shape_id, row.is_tag, row.frame, row.hash, row.content))
         else:
@@ -57,28 +60,16 @@ def add(connection: sa.Connection, book: Book, lines: Sequence[Line]) -> None:
 
 
 def remove(connection: sa.Connection, book: Book, ids: Collection[int], *, is_tag: bool) -> None:
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), _AT_ONCE):
-        connection.execute(
-            sa.delete(ledger).where(
-                *_of(book), ledger.c.is_tag == is_tag, ledger.c.shape_id.in_(ordered[start : start + _AT_ONCE])
-            )
-        )
+    if ids:
+        of = {"at": book.instance, "job": book.job_id, "by": book.model, "tag": is_tag}
+        connection.execute(_REMOVE, [{**of, "id": id_} for id_ in sorted(ids)])
 
 
 def renumber(connection: sa.Connection, book: Book, ids: Mapping[int, int], *, is_tag: bool) -> None:
     """Another client's PUT gave shapes new ids: old → new."""
     if not ids:
         return
-    query = sa.select(ledger).where(*_of(book), ledger.c.is_tag == is_tag)
-    moved = [row for row in connection.execute(query) if row.shape_id in ids]
+    lines, _ = read(connection, book)
+    moved = [line for line in lines if line.is_tag is is_tag and line.id in ids]
     remove(connection, book, list(ids), is_tag=is_tag)
-    add(
-        connection,
-        book,
-        [Line(ids[row.shape_id], row.is_tag, row.frame, row.hash, row.content) for row in moved],
-    )
-
-
-def _of(book: Book) -> tuple[sa.ColumnElement[bool], ...]:
-    return ledger.c.instance == book.instance, ledger.c.job_id == book.job_id, ledger.c.model == book.model
+    add(connection, book, [Line(ids[line.id], is_tag, line.frame, line.hash, line.content) for line in moved])

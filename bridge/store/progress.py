@@ -58,6 +58,23 @@ class Reading:
     tags: frozenset[int]
 
 
+# Made once: to build such a statement takes several times as long as to execute it.
+_OF_RUN = {table.name: table.c.run_id == sa.bindparam("run") for table in (readings, frames, chunks)}
+_READING = sa.select(readings).where(_OF_RUN["readings"])
+_RENEW_READING = sa.update(readings).where(_OF_RUN["readings"])
+_KNOWN = sa.select(frames.c.frame).where(
+    _OF_RUN["frames"], frames.c.frame.between(sa.bindparam("first"), sa.bindparam("last"))
+)
+_FINISHED = sa.select(frames.c.frame, frames.c.shapes, frames.c.error).where(_OF_RUN["frames"]).order_by(frames.c.frame)
+_SHAPES = sa.select(frames.c.frame, frames.c.lengths, frames.c.bodies, frames.c.tags).where(
+    _OF_RUN["frames"], frames.c.frame.between(sa.bindparam("first"), sa.bindparam("last")), frames.c.error.is_(None)
+)
+_CHUNKS = sa.select(chunks).where(_OF_RUN["chunks"]).order_by(chunks.c.chunk)
+_THE_CHUNK = (_OF_RUN["chunks"], chunks.c.chunk == sa.bindparam("number"))
+_REOPEN = sa.update(chunks).where(*_THE_CHUNK)
+_CLOSE = sa.update(chunks).where(*_THE_CHUNK, chunks.c.ids.is_(None))
+
+
 def save_reading(
     connection: sa.Connection, claim: Claim, reading: Reading, frames_total: int, details: Mapping[str, Any]
 ) -> None:
@@ -71,14 +88,14 @@ def save_reading(
         details=orjson.dumps(details).decode(),
     )
     job = orjson.dumps(reading.job).decode()
-    changed = connection.execute(sa.update(readings).where(readings.c.run_id == claim.run_id).values(job=job))
+    changed = connection.execute(_RENEW_READING, {"run": claim.run_id, "job": job})
     if not changed.rowcount:
         present = pack_ids([*sorted(reading.shapes), 0, *sorted(reading.tags)])
-        connection.execute(sa.insert(readings).values(run_id=claim.run_id, job=job, present=present))
+        insert_many(connection, readings, [(claim.run_id, job, present)])
 
 
 def load_reading(connection: sa.Connection, run_id: str) -> Reading | None:
-    row = connection.execute(sa.select(readings).where(readings.c.run_id == run_id)).one_or_none()
+    row = connection.execute(_READING, {"run": run_id}).one_or_none()
     if row is None:
         return None
     ids = unpack_ids(row.present)
@@ -94,13 +111,9 @@ def save_frames(
 ) -> None:
     """Keep frames and their shapes, and count them in the run; `counted`: name → thing → how many more."""
     run = claims.check(connection, claim)
-    known = set(
-        connection.scalars(
-            sa.select(frames.c.frame).where(
-                frames.c.run_id == claim.run_id, frames.c.frame.in_([result.frame for result in results])
-            )
-        )
-    )
+    numbers = [result.frame for result in results]
+    between = {"first": min(numbers, default=0), "last": max(numbers, default=-1)}
+    known = set(connection.scalars(_KNOWN, {"run": claim.run_id, **between}))
     new = [result for result in results if result.frame not in known]
     insert_many(
         connection,
@@ -144,20 +157,18 @@ def _added(details: str | None, counted: Mapping[str, Mapping[str, int]] | None)
 
 def finished_frames(connection: sa.Connection, run_id: str) -> list[tuple[int, int, str | None]]:
     """(frame, number of shapes, error) of every frame that is done, in order."""
-    query = sa.select(frames.c.frame, frames.c.shapes, frames.c.error).where(frames.c.run_id == run_id)
-    return [(row.frame, row.shapes, row.error) for row in connection.execute(query.order_by(frames.c.frame))]
+    return [(row.frame, row.shapes, row.error) for row in connection.execute(_FINISHED, {"run": run_id})]
 
 
 def load_shapes(connection: sa.Connection, run_id: str, numbers: Sequence[int]) -> dict[int, tuple[list[bytes], int]]:
     """frame → (JSON objects, how many at the end are tags), for frames `numbers` that were answered."""
-    query = sa.select(frames.c.frame, frames.c.lengths, frames.c.bodies, frames.c.tags).where(
-        frames.c.run_id == run_id, frames.c.frame.in_(numbers), frames.c.error.is_(None)
-    )
-    return {row.frame: (cut(row.bodies, row.lengths), row.tags) for row in connection.execute(query)}
+    between = {"first": min(numbers, default=0), "last": max(numbers, default=-1)}
+    found = connection.execute(_SHAPES, {"run": run_id, **between})
+    asked = set(numbers)
+    return {row.frame: (cut(row.bodies, row.lengths), row.tags) for row in found if row.frame in asked}
 
 
 def load_chunks(connection: sa.Connection, run_id: str) -> list[Chunk]:
-    query = sa.select(chunks).where(chunks.c.run_id == run_id).order_by(chunks.c.chunk)
     return [
         Chunk(
             row.chunk,
@@ -166,7 +177,7 @@ def load_chunks(connection: sa.Connection, run_id: str) -> list[Chunk]:
             row.sent_at,
             row.sendings,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_CHUNKS, {"run": run_id})
     ]
 
 
@@ -181,7 +192,7 @@ def reopen_chunk(connection: sa.Connection, claim: Claim, chunk: Chunk) -> None:
     """Write down that a chunk in doubt is about to be sent again."""
     claims.check(connection, claim)
     values = {"sent_at": chunk.sent_at, "sendings": chunk.sendings}
-    connection.execute(sa.update(chunks).where(*_chunk(claim, chunk)).values(**values))
+    connection.execute(_REOPEN, {"run": claim.run_id, "number": chunk.number, **values})
 
 
 def close_chunk(connection: sa.Connection, claim: Claim, chunk: Chunk) -> None:
@@ -189,15 +200,9 @@ def close_chunk(connection: sa.Connection, claim: Claim, chunk: Chunk) -> None:
     run = claims.check(connection, claim)
     ids = chunk.ids or []
     values = {"keys": pack_keys(chunk.keys), "ids": pack_ids(ids)}
-    changed = connection.execute(
-        sa.update(chunks).where(*_chunk(claim, chunk), chunks.c.ids.is_(None)).values(**values)
-    )
+    changed = connection.execute(_CLOSE, {"run": claim.run_id, "number": chunk.number, **values})
     if changed.rowcount:
         claims.update(connection, claim, shapes_written=run.shapes_written + len(ids))
-
-
-def _chunk(claim: Claim, chunk: Chunk) -> tuple[sa.ColumnElement[bool], ...]:
-    return chunks.c.run_id == claim.run_id, chunks.c.chunk == chunk.number
 
 
 def forget(connection: sa.Connection, claim: Claim) -> None:

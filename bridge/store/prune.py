@@ -8,17 +8,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from bridge.store.claims import Claim
-from bridge.store.tables import FINISHED, chunks, frames, ledger, ledger_jobs, readings, runs
+from bridge.store.tables import is_finished, ledger, ledger_jobs, runs
 
 RUNS_AT_ONCE = 200
 PAGES_AT_ONCE = 1000
+
+_DELETE = sa.delete(runs).where(runs.c.id == sa.bindparam("run"), is_finished)
 
 
 def old_runs(connection: sa.Connection, before: float) -> list[Claim]:
     """Some finished runs that ended before that time, with their last claim."""
     query = (
         sa.select(runs.c.id, runs.c.epoch)
-        .where(runs.c.state.in_(FINISHED), runs.c.finished_at < before)
+        .where(is_finished, runs.c.finished_at < before)
         .order_by(runs.c.finished_at)
         .limit(RUNS_AT_ONCE)
     )
@@ -26,11 +28,9 @@ def old_runs(connection: sa.Connection, before: float) -> list[Claim]:
 
 
 def delete_runs(connection: sa.Connection, claims: list[Claim]) -> None:
-    """Delete runs and what was stored for them; never the ledger."""
-    ids = [claim.run_id for claim in claims]
-    for table in (frames, chunks, readings):
-        connection.execute(sa.delete(table).where(table.c.run_id.in_(ids)))
-    connection.execute(sa.delete(runs).where(runs.c.id.in_(ids), runs.c.state.in_(FINISHED)))
+    """Delete runs that are still finished, and with them what was stored for them; never the ledger."""
+    if claims:
+        connection.execute(_DELETE, [{"run": claim.run_id} for claim in claims])
 
 
 def shrink(connection: sa.Connection) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bridge.store import claims
 from bridge.store.claims import Claim
-from bridge.store.tables import ACTIVE, FINISHED, UNFINISHED, frames, runs
+from bridge.store.tables import FINISHED, UNFINISHED, frames, is_active, is_queued, runs
 from kelp.errors import Conflict, NotFound
 
 
@@ -30,9 +30,14 @@ class Filters:
     limit: int = 50
 
 
+_GET = sa.select(runs).where(runs.c.id == sa.bindparam("run"))
+_COUNT = sa.select(runs.c.state, sa.func.count()).group_by(runs.c.state)
+_STATE = sa.select(runs.c.epoch, runs.c.state).where(runs.c.id == sa.bindparam("run"))
+
+
 def get(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
     """The run. NotFound where there is none."""
-    row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
+    row = connection.execute(_GET, {"run": run_id}).one_or_none()
     if row is None:
         raise NotFound(f"no run '{run_id}'", code="no_such_run")
     return row
@@ -60,8 +65,7 @@ def find(connection: sa.Connection, filters: Filters) -> Sequence[sa.Row[Any]]:
 
 
 def count_by_state(connection: sa.Connection) -> dict[str, int]:
-    counted = connection.execute(sa.select(runs.c.state, sa.func.count()).group_by(runs.c.state))
-    return {row.state: row[1] for row in counted}
+    return {row.state: row[1] for row in connection.execute(_COUNT)}
 
 
 def mark_active(connection: sa.Connection, claim: Claim, state: str, message: str | None) -> None:
@@ -78,7 +82,7 @@ def save_details(connection: sa.Connection, claim: Claim, details: Mapping[str, 
 
 def finish(connection: sa.Connection, claim: Claim, state: str, reason: str | None) -> None:
     """End a claimed run. Ending it twice is no error."""
-    row = connection.execute(sa.select(runs.c.epoch, runs.c.state).where(runs.c.id == claim.run_id)).one_or_none()
+    row = connection.execute(_STATE, {"run": claim.run_id}).one_or_none()
     if row is not None and row.epoch == claim.epoch and row.state in FINISHED:
         return
     now = time.time()
@@ -95,7 +99,7 @@ def cancel(connection: sa.Connection, run_id: str) -> str:
         raise Conflict(f"the run is {row.state.replace('_', ' ')} already", code="run_finished")
     ended = connection.execute(
         sa.update(runs)
-        .where(runs.c.id == run_id, runs.c.state == "queued")
+        .where(runs.c.id == run_id, is_queued)
         .values(state="cancelled", reason="cancelled before it began", finished_at=now, updated_at=now)
     )
     if ended.rowcount:
@@ -134,7 +138,5 @@ def requeue(connection: sa.Connection, ids: Collection[str], message: str) -> in
     if not ids:
         return 0
     values = {"state": "queued", "executor": None, "message": message, "updated_at": time.time()}
-    changed = connection.execute(
-        sa.update(runs).where(runs.c.id.in_(list(ids)), runs.c.state.in_(ACTIVE)).values(**values)
-    )
+    changed = connection.execute(sa.update(runs).where(runs.c.id.in_(list(ids)), is_active).values(**values))
     return changed.rowcount

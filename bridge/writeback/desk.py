@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -30,24 +30,18 @@ from bridge.writeback.content import Defaults, contents_of
 from bridge.writeback.held import Held, by_place, line_of, lines_of, present_in
 from bridge.writeback.plan import Plan, Sent, Wanted, plan
 from bridge.writeback.sheets import CHUNK_ROWS, Key, Sheet, creation, deletion, portions, sheets_of
+from bridge.writeback.tally import Tally
+
+T = TypeVar("T")
+Ledger = tuple[list[Line], frozenset[tuple[bool, int]]]
+"""As `ledger.read` gives it."""
 
 # Frames whose shapes are compared at once.
 SLICE_FRAMES = 200
+# What is done on so many takes well under a millisecond.
+FEW_SHAPES = 20
 # What CVAT writes in a second when it is slow: so long may a request that lost its connection still be at work.
 SLOW_ROWS_A_SECOND = 500
-
-
-@dataclass(slots=True)
-class Tally:
-    """What write-back did beyond creating, for the run's record."""
-
-    kept: int = 0
-    deleted: int = 0
-    touched: int = 0
-    covered: int = 0
-
-    def to_json(self) -> dict[str, int]:
-        return {f"shapes_{name}": number for name, number in asdict(self).items() if number}
 
 
 class Desk:
@@ -86,11 +80,10 @@ class Desk:
 
     async def open(self, annotations: Mapping[str, Any] | None = None) -> None:
         """Take up where an earlier try stopped. `annotations`: CVAT's, if they were read just now."""
-        chunks = await self._database.read(partial(progress.load_chunks, run_id=self._claim.run_id))
+        chunks, (lines, foreign) = await self._database.read(self._stored)
         self._number = max((chunk.number for chunk in chunks), default=0)
         self._answered = {key for chunk in chunks if chunk.ids is not None for key in chunk.keys}
         self._doubtful = {chunk.number: chunk for chunk in chunks if chunk.ids is None or chunk.sendings > 1}
-        lines, _ = await self._database.read(partial(ledger.read, book=self._book))
         created = {id_ for chunk in chunks for id_ in chunk.ids or ()}
         earlier = any(line.id not in created for line in lines)
         self._must_settle = earlier or any(chunk.sendings > 1 for chunk in chunks)
@@ -99,11 +92,11 @@ class Desk:
         for chunk in unanswered:
             await self._resolve(chunk)
         if self._must_compare and not unanswered:
-            await self._look(annotations)
+            await self._hold(lines, foreign, annotations)
 
     async def write(self, frames: Sequence[int], sheets: Sequence[Sheet] | None = None) -> None:
         """Create what is missing of `frames`. `sheets`: all of their shapes, where the caller has them at hand."""
-        for part in [frames] if sheets is not None else _slices(frames):
+        for part in [frames] if sheets is not None else _slices(await self._incomplete(frames)):
             mine = await self._load(part) if sheets is None else sheets
             missing = [sheet for sheet in mine if sheet.key not in self._answered]
             if missing and self._must_compare:
@@ -119,12 +112,32 @@ class Desk:
         for part in _slices(frames):
             await self._bring(part, await self._load(part), delete=True)
 
-    async def _look(self, annotations: Mapping[str, Any] | None = None) -> None:
-        lines, foreign = await self._database.read(partial(ledger.read, book=self._book))
+    def _stored(self, connection: sa.Connection) -> tuple[list[Chunk], Ledger]:
+        return progress.load_chunks(connection, self._claim.run_id), ledger.read(connection, self._book)
+
+    async def _look(self) -> None:
+        await self._hold(*await self._database.read(partial(ledger.read, book=self._book)))
+
+    async def _hold(
+        self,
+        lines: Sequence[Line],
+        foreign: frozenset[tuple[bool, int]],
+        annotations: Mapping[str, Any] | None = None,
+    ) -> None:
         if annotations is None:
             annotations = await self._cvat.annotations(self._book.job_id)
-        present = await asyncio.to_thread(present_in, annotations, self._reading, self._defaults)
+        held = sum(len(annotations[kind]) for kind in ("shapes", "tags"))
+        present = await _beside(held, present_in, annotations, self._reading, self._defaults)
         self._held = Held(present, by_place(lines), foreign)
+
+    async def _incomplete(self, frames: Sequence[int]) -> list[int]:
+        """Those of `frames` that hold shapes without an answer."""
+        if not (frames and self._answered):
+            return list(frames)
+        stored = await self._database.read(partial(progress.finished_frames, run_id=self._claim.run_id))
+        shapes = {frame: count for frame, count, _ in stored}
+        answered = Counter(frame for frame, _ in self._answered)
+        return [frame for frame in frames if answered[frame] < shapes.get(frame, 0)]
 
     async def _load(self, frames: Sequence[int]) -> list[Sheet]:
         run_id = self._claim.run_id
@@ -143,6 +156,8 @@ class Desk:
         """Create what is missing on `frames`; with `delete`, take away what is ours and not wanted any more."""
         for is_tag in (False, True):
             mine = [sheet for sheet in sheets if sheet.is_tag is is_tag]
+            if not (mine or self._held.any(is_tag)):
+                continue
             result = await self._decide(is_tag, frames, mine)
             await self._create([mine[number] for number in result.create])
             if delete:
@@ -152,7 +167,7 @@ class Desk:
                 await self._delete(is_tag, frames, result.delete)
 
     async def _decide(self, is_tag: bool, frames: Sequence[int], sheets: Sequence[Sheet]) -> Plan:
-        result = await asyncio.to_thread(self._plan, is_tag, frames, sheets)
+        result = await _beside(len(sheets) + self._held.count, self._plan, is_tag, frames, sheets)
         if ids := result.renumbered:
             await self._database.write(partial(ledger.renumber, book=self._book, ids=ids, is_tag=is_tag))
             self._held.renumber(is_tag, ids)
@@ -207,7 +222,7 @@ class Desk:
         else:
             boundary("chunk_answered", run=self._claim.run_id, chunk=chunk.number)
             places = [(sheet.is_tag, sheet.key[0]) for sheet in in_order]
-            lines = await asyncio.to_thread(lines_of, answer, places, self._defaults)
+            lines = await _beside(len(places), lines_of, answer, places, self._defaults)
             if lines is not None:
                 await self._close(chunk, [sheet.key for sheet in in_order], lines)
                 return
@@ -245,6 +260,8 @@ class Desk:
         lines: list[Line] = []
         for is_tag in (False, True):
             mine = [sheet for sheet in sheets if sheet.is_tag is is_tag]
+            if not mine:
+                continue
             kept = (await self._decide(is_tag, frames, mine)).kept
             there = {shape.id: shape for shape in self._held.there(is_tag, frames)}
             for number, id_ in kept.items():
@@ -265,6 +282,11 @@ class Desk:
         await self._database.write(partial(progress.reopen_chunk, claim=self._claim, chunk=again))
         self._doubtful[chunk.number] = again
         await self._send(again, rest)
+
+
+async def _beside(shapes: int, work: Callable[..., T], *given: Any) -> T:
+    """`work` on so many shapes, beside the event loop unless it is done before a thread would have begun."""
+    return await asyncio.to_thread(work, *given) if shapes > FEW_SHAPES else work(*given)
 
 
 def _sent(key: Key, answered: set[Key], copies: Mapping[Key, int]) -> Sent:

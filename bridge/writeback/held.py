@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from bridge.store.ledger import Line
@@ -22,6 +23,14 @@ class Held:
     present: Mapping[Place, Sequence[Present]] = field(default_factory=dict)
     lines: dict[Place, list[Line]] = field(default_factory=dict)
     foreign: frozenset[tuple[bool, int]] = frozenset()
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.present.values())) + sum(map(len, self.lines.values()))
+
+    def any(self, is_tag: bool) -> bool:
+        """Whether there is anything of that kind."""
+        return any(kind is is_tag for kind, _ in chain(self.present, self.lines))
 
     def owned(self, is_tag: bool, frames: Iterable[int]) -> list[Owned]:
         return [Owned(line.id, line.content) for frame in frames for line in self.lines.get((is_tag, frame), ())]

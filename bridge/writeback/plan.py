@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.writeback.content import Content, are_close, frame_and_label, pair
 from bridge.writeback.overlap import is_on
@@ -24,8 +24,7 @@ class Sent(Enum):
     """Confirmed. Whatever became of it since, it is never sent again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A shape that the run found. `copies`: how many sendings of it went without an answer and may have arrived."""
 
     content: Content
@@ -34,16 +33,14 @@ class Wanted:
     copies: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Owned:
+class Owned(NamedTuple):
     """A line of the ledger for this job and model: CVAT's id, and what CVAT answered at its creation."""
 
     id: int
     content: Content
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
+class Present(NamedTuple):
     """A shape that CVAT holds now. `is_new`: not there when the run first read the job."""
 
     id: int

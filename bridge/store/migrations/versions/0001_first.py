@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 LONG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+QUEUED = sa.text("state IN ('queued')")
 ACTIVE = sa.text("state IN ('running', 'waiting')")
 
 
@@ -23,6 +24,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("state", sa.String(24), nullable=False),
         sa.Column("priority", sa.SmallInteger, nullable=False),
+        sa.Column("lane", sa.Text, nullable=False),
         sa.Column("instance", sa.Text, nullable=False),
         sa.Column("project_id", LONG),
         sa.Column("task_id", LONG),
@@ -53,7 +55,8 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.Double),
         sa.Column("updated_at", sa.Double, nullable=False),
     )
-    op.create_index("runs_turn", "runs", ["state", "priority", "created_at"])
+    op.create_index("runs_turn", "runs", ["lane", "created_at", "id"], sqlite_where=QUEUED, postgresql_where=QUEUED)
+    op.create_index("runs_ended", "runs", ["finished_at", "state"])
     op.create_index("runs_listed", "runs", ["created_at", "id"])
     op.create_index(
         "runs_one_a_job", "runs", ["instance", "job_id"], unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE
