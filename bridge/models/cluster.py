@@ -61,14 +61,15 @@ class ClusterModels:
     async def wait_ready(self, model: str, *, timeout_s: float) -> None:
         ends = time.monotonic() + timeout_s
         while True:
+            card, client = await self._until_callable(model, ends)
             try:
-                card, client = await self._caller(model)
+                await client.wait_ready(model, timeout_s=ends - time.monotonic())
                 break
-            except NotReady:
+            except NotFound as error:
+                # No route leads there yet, or no longer; whether it is gone for good the watch will say.
                 if time.monotonic() + LOOK_SECONDS > ends:
-                    raise
+                    raise NotReady(f"{model} cannot be reached: {error.message}") from None
                 await asyncio.sleep(LOOK_SECONDS)
-        await client.wait_ready(model, timeout_s=ends - time.monotonic())
         await self._labels.learn(card, client)
 
     async def detect(
@@ -143,6 +144,15 @@ class ClusterModels:
             if (service := watched.items.get(model)) is not None:
                 return service
         raise NotFound(f"no InferenceService '{model}' in {' or '.join(self._watched)}", code="no_such_model")
+
+    async def _until_callable(self, model: str, ends: float) -> tuple[Card, AsyncCalls]:
+        while True:
+            try:
+                return await self._caller(model)
+            except NotReady:
+                if time.monotonic() + LOOK_SECONDS > ends:
+                    raise
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _caller(self, model: str) -> tuple[Card, AsyncCalls]:
         """Its card and its client. NotReady while it has no address."""

@@ -246,6 +246,7 @@ def test_what_stands_between_does_not_end_a_run(
     deploy(cluster)
     with bridge_on(cluster, folder, cvat, gateway.url) as bridge:
         listed(bridge)
+        gateway.answer(404, path="/ready")
         gateway.answer(504, path="/ready", body=b"upstream request timeout")
         gateway.answer(503, path="/ready", body=b"no healthy upstream")
         gateway.answer(502, path="/infer", body=b"dial tcp 127.0.0.1:8080: connect: connection refused\n")
