@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bridge.models.catalog import CARD_SECONDS
 from tests.bridge.recorded import by_place
 from tests.bridge.reef import found_by_seed, held, labels, pngs
 from tests.support.bridge import BridgeProcess
@@ -495,6 +497,7 @@ def test_a_model_that_is_being_replaced_is_waited_for(cvat: Cvat, slowed: Bridge
     project = cvat.project(labels())
     (job,) = cvat.task(project, pngs(1)).jobs
     gone = json.dumps({"error": "no such model", "code": "not_found"}).encode()
+    time.sleep(CARD_SECONDS)  # so long the bridge remembers a card that it has read
     fault = v2.answer(404, times=2, method="GET", path="/v2/models/numpy-reef$", body=gone)
     v2.answer(404, times=1, method="POST", path="/infer", body=gone)
     (run_id,) = slowed.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
