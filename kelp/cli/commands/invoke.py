@@ -82,7 +82,7 @@ def _raw(client: Any, name: str, text: str, parameters: dict[str, Any]) -> None:
     request = decode_request(text.encode(), model_name=name)
     request = replace(request, parameters={**request.parameters, **parameters})
     body, _ = encode_response(client.infer(request), replace(request, answer="json"))
-    typer.echo(b"".join(bytes(part) for part in body))
+    typer.echo(b"".join(bytes(part) for part in body).decode())
 
 
 def _text(body: str) -> str:

@@ -19,6 +19,7 @@ from obstore.exceptions import (
 from obstore.store import GCSStore, S3Store
 
 from kelp.deploy.cluster.bundle import Bundle, OnBytes
+from kelp.deploy.cluster.multipart import PART, Keys, Multipart
 from kelp.deploy.cluster.platform import Storage
 from kelp.errors import Forbidden, NotFound, Unreachable
 from kelp.weights import WeightsError
@@ -39,6 +40,7 @@ class Bucket:
             raise WeightsError(f"{base}: expected {parts.scheme}://bucket/folder")
         retry: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
         self._where = ""
+        self._multipart: Multipart | None = None
         try:
             if parts.scheme == "gs":
                 self._store: Any = GCSStore(parts.netloc, retry_config=retry)
@@ -49,6 +51,7 @@ class Bucket:
                     client_options={"allow_http": self._where.startswith("http:")},
                     **_s3_options(self._where, storage.region, keys),
                 )  # fmt: skip
+                self._multipart = _multipart(self._where, storage.region, parts.netloc, keys)
         except BaseError as error:
             raise WeightsError(f"{base}: {_short(error)}") from None
 
@@ -61,10 +64,12 @@ class Bucket:
         """Send what is missing; the manifest last, so that it tells a whole folder."""
         missing = set(self.missing(bundle))
         for file in bundle.files:
-            if file.name in missing:
-                self._put(bundle, file.name, _chunks(file.path, on_bytes))
-            else:
+            if file.name not in missing:
                 on_bytes(file.size)
+            elif self._multipart is not None and file.size > PART:
+                self._multipart.upload(self._key(bundle, file.name), file.path, on_bytes)
+            else:
+                self._put(bundle, file.name, _chunks(file.path, on_bytes))
         if missing:
             self._put(bundle, MANIFEST, bundle.manifest)
 
@@ -110,6 +115,27 @@ def _s3_options(endpoint: str, region: str, keys: tuple[str, str] | None) -> dic
     if keys is not None and not os.environ.get("AWS_ACCESS_KEY_ID"):
         options["access_key_id"], options["secret_access_key"] = keys
     return options
+
+
+def _multipart(endpoint: str, region: str, bucket: str, keys: tuple[str, str] | None) -> Multipart | None:
+    """None where the credentials are none that we can sign with: a profile or a role, which obstore knows to ask for;
+    large files are then sent as a whole."""
+    import httpx
+
+    environment = os.environ
+    if environment.get("AWS_ACCESS_KEY_ID") and environment.get("AWS_SECRET_ACCESS_KEY"):
+        found = Keys(
+            environment["AWS_ACCESS_KEY_ID"],
+            environment["AWS_SECRET_ACCESS_KEY"],
+            environment.get("AWS_SESSION_TOKEN", ""),
+        )
+    elif keys is not None:
+        found = Keys(*keys)
+    else:
+        return None
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or region or "us-east-1"
+    http = httpx.Client(timeout=httpx.Timeout(30.0, read=300.0, write=300.0))
+    return Multipart(http, endpoint, region, bucket, found)
 
 
 def _chunks(path: Path, on_bytes: OnBytes) -> Iterator[bytes]:
