@@ -42,6 +42,14 @@ check: lint types test ## lint, types, tests: what must be green
 bench: .venv/.dev ## measure, write benchmarks/results, renew docs/performance.md
 	@$(PY) -m benchmarks
 
+test-cluster: .venv/.dev ## on the cluster of KUBECONFIG: install, serve, sleep, survive (docs/cluster.md)
+	@test -n "$${KUBECONFIG:-}" || { echo "make test-cluster needs a cluster: KUBECONFIG=FILE make test-cluster" >&2; exit 1; }
+	@$(PY) -m pytest tests/cluster $(ONLY)
+
+bench-cluster: .venv/.dev ## on the cluster of KUBECONFIG: cold starts, taken apart, and what the way costs
+	@test -n "$${KUBECONFIG:-}" || { echo "make bench-cluster needs a cluster: KUBECONFIG=FILE make bench-cluster" >&2; exit 1; }
+	@$(PY) -m benchmarks.cluster
+
 weights: .venv/.dev ## train the small weights on the synthetic reef (resumable)
 	@$(PY) -m demo.training
 
@@ -66,4 +74,4 @@ clean: ## remove what was made here: environment, caches, demo output
 	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis .kelp build dist demo/out
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test test-slow lint types check bench weights render locks images sbom clean
+.PHONY: help demo test test-slow lint types check bench test-cluster bench-cluster weights render locks images sbom clean

@@ -1,0 +1,1 @@
+"""What the tests on a real cluster and its benchmark have in common."""

@@ -1,0 +1,87 @@
+"""The images under test: built here and loaded into the cluster, or said to be there already.
+
+`KELP_TEST_LOAD_IMAGE`: a command that makes an image of this machine's Docker known to the cluster, called with the
+image's name (`kind load docker-image`, a script that pushes). Where it is set, the images are built first. Otherwise
+they are taken by `KELP_TEST_IMAGE_PREFIX` and `KELP_TEST_IMAGE_TAG` from where the cluster finds them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import subprocess
+import tarfile
+from dataclasses import dataclass
+
+from kelp import __version__
+from tests.cluster.support.shell import ROOT, CommandFailed, Shell
+
+PLATFORM = ("kelp-bridge", "kelp-yolo-onnx")
+BESIDE = ("kelp-test", "kelp-postgres")
+_CONTEXT = ("requirements/dev.txt", "kelp", "demo", "tests/cluster/images", "tests/cluster/inside")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_BUILD_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Images:
+    """Names are `{prefix}{name}:{tag}`."""
+
+    prefix: str
+    tag: str
+
+    def of(self, name: str) -> str:
+        return f"{self.prefix}{name}:{self.tag}"
+
+
+def images(shell: Shell) -> Images:
+    """What the environment says; built and loaded first where it names a way to load them."""
+    found = Images(
+        os.environ.get("KELP_TEST_IMAGE_PREFIX", "kn.local/"), os.environ.get("KELP_TEST_IMAGE_TAG", __version__)
+    )
+    load = os.environ.get("KELP_TEST_LOAD_IMAGE")
+    if not load:
+        return found
+    given = shlex.split(os.environ.get("DOCKER_BUILD_ARGS", ""))
+    arguments = [*given, *(f"--build-arg={name}" for name in _PROXIES if os.environ.get(name))]
+    shell.run(
+        "images/build.sh", "--prefix", found.prefix, "--tag", found.tag, *PLATFORM,
+        env={"DOCKER_BUILD_ARGS": shlex.join(arguments)}, timeout_s=_BUILD_S,
+    )  # fmt: skip
+    context = _context()
+    for name in BESIDE:
+        _build(shell, context, name, found.of(name), arguments)
+    for name in (*PLATFORM, *BESIDE):
+        shell.run(*shlex.split(load), found.of(name), timeout_s=600)
+    return found
+
+
+def _build(shell: Shell, context: bytes, target: str, tag: str, arguments: list[str]) -> None:
+    """From a context of our own: the tests' files are none of the platform's, whose .dockerignore leaves them out."""
+    command = [
+        os.environ.get("DOCKER", "docker"), "build", *arguments,
+        "-f", "tests/cluster/images/Dockerfile", "--target", target, "-t", tag, "-",
+    ]  # fmt: skip
+    done = subprocess.run(command, input=context, capture_output=True, timeout=_BUILD_S, check=False)
+    said = (done.stdout + done.stderr).decode(errors="replace")
+    shell.note(f"$ {shlex.join(command)}  [{done.returncode}]\n{said[-4000:]}")
+    if done.returncode:
+        raise CommandFailed(f"{shlex.join(command)}: {done.returncode}\n{said[-3000:]}")
+
+
+def _context() -> bytes:
+    """The files of `_CONTEXT` as a tar archive that is the same for the same content."""
+
+    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        if "__pycache__" in entry.name:
+            return None
+        entry.mtime = entry.uid = entry.gid = 0
+        entry.uname = entry.gname = ""
+        return entry
+
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name in _CONTEXT:
+            archive.add(ROOT / name, name, filter=plain)
+    return made.getvalue()
