@@ -97,11 +97,9 @@ class Multipart:
         """Repeated where the connection broke or the store is not well: every one of these calls may be."""
         import httpx
 
-        path = quote(
-            "/".join(part for part in (urlsplit(self._endpoint).path, self._bucket, key) if part), safe="/" + _SAFE
-        )
-        path = "/" + path.lstrip("/")
-        url = "{0.scheme}://{0.netloc}{1}?{2}".format(urlsplit(self._endpoint), path, _query(query))
+        at = urlsplit(self._endpoint)
+        path = "/" + quote("/".join(filter(None, (at.path.strip("/"), self._bucket, key))), safe="/" + _SAFE)
+        url = f"{at.scheme}://{at.netloc}{path}?{_query(query)}"
         for attempt in range(_TRIES):
             try:
                 headers = signed_headers(
