@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dbos import DBOS
 from sqlalchemy import exc
 
-from bridge import log
+from bridge import log, metrics
 from bridge.runs import workflow
 from bridge.runs.services import Services
 from bridge.store import claims as claim_store
@@ -190,6 +190,7 @@ class Membership:
 
     async def _end(self, claim: Claim, reason: str) -> None:
         await self._services.database.write(partial(run_store.finish, claim=claim, state="failed", reason=reason))
+        metrics.RUNS_ENDED.labels("detect", "failed").inc()
 
     async def _forget_workflows(self, claims: list[Claim]) -> None:
         """Nobody takes up the old workflows: each run gets a new one that goes on from its stored shapes."""

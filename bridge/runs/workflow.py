@@ -83,6 +83,7 @@ async def detect_run(run_id: str, epoch: int) -> str:
     except Exception as error:  # whatever it was, the run must not stay open: it would begin again for ever
         log.event("run_broke", level=logging.ERROR, run=run_id, error=error)
         await services.database.write(partial(runs.finish, claim=claim, state="failed", reason=reason_of(error)))
+        metrics.RUNS_ENDED.labels("detect", "failed").inc()
         return "failed"
     finally:
         services.leave(claim)
