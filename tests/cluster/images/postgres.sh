@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # A cluster below /data, open to whoever knows the password: of the user kelp, database kelp.
 set -eu
 bin=$(echo /usr/lib/postgresql/*/bin)
