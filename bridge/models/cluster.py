@@ -160,8 +160,8 @@ class ClusterModels:
         card = self._cards.get(model) or await self._read_card(service)
         if service.url is None:
             raise NotReady(f"{model} cannot be called yet: {service.reason or 'it is being made'}")
-        address = Address(service.url, card.protocol, card.limits.request_seconds, card.start_timeout)
-        return card, self._callers.of(model, address)
+        request_s = card.limits.queue_seconds + card.limits.request_seconds
+        return card, self._callers.of(model, Address(service.url, card.protocol, request_s, card.start_timeout))
 
     async def _read_card(self, service: InferenceService) -> Card:
         """The card in its ConfigMap; the one that was read before where the API server does not answer."""

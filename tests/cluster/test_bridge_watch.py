@@ -18,7 +18,6 @@ from tests.cluster.support.results import Results
 from tests.support.cvat import Cvat
 
 MODEL = "reef"
-SECOND = "kelp-test-bridge-watch-second"
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +30,12 @@ def watching(platform: Platform, folder: Path) -> Platform:
 @pytest.fixture(scope="module")
 def both(watching: Platform, cluster: Cluster) -> Iterator[Platform]:
     """The bridge looks into a second namespace too, in which it may do nothing yet."""
-    cluster.namespace(SECOND)
-    _look_into(watching, f"{watching.ns},{SECOND}")
+    second = _second(watching)
+    cluster.namespace(second)
+    _look_into(watching, f"{watching.ns},{second}")
     yield watching
     _look_into(watching, watching.ns)
-    cluster.remove_namespace(SECOND)
+    cluster.remove_namespace(second)
 
 
 def test_a_model_is_known_as_soon_as_it_is_deployed(
@@ -99,13 +99,14 @@ def test_a_model_that_cannot_start_ends_the_run_within_its_time(
 
 def test_a_second_namespace_is_served_once_the_bridge_may_read_it(both: Platform, cluster: Cluster) -> None:
     """Said in readiness until a Role allows it, then known without a restart; of one name the first one's wins."""
-    wait_for(lambda: any(f"namespace {SECOND}" in line for line in _health(both)["missing"]), "the refusal is told", 60)
+    second = _second(both)
+    wait_for(lambda: any(f"namespace {second}" in line for line in _health(both)["missing"]), "the refusal is told", 60)
     assert "no model" not in _asked(both, "perhaps-in-there"), "what may be in there is not refused"
-    cluster.apply(*_reader(both.ns), ns=SECOND)
+    cluster.apply(*_reader(both.ns), ns=second)
     wait_for(lambda: _health(both)["missing"] == [], "the namespace is read", 90)
     here = cluster.get("isvc", MODEL, both.ns)
     for name in (MODEL, "only-there"):
-        cluster.apply(*_model(name, here), ns=SECOND)
+        cluster.apply(*_model(name, here), ns=second)
     wait_for(lambda: any(f"the one in {both.ns} is used" in note for note in _health(both)["notes"]), "told", 30)
     wait_for(lambda: "no model" not in _asked(both, "only-there"), "the second namespace's model is known", 10)
     assert "no model" in _asked(both, "nowhere")
@@ -119,6 +120,10 @@ def test_a_model_that_is_gone_is_waited_for_and_comes_back(watching: Platform, c
         wait_for(lambda: {d["status_code"] for d in cvat.deliveries(one.webhook)} & {202}, "accepted all the same", 30)
         watching.deploy(str(cards.write(folder / "again", cards.card(MODEL))), "--no-wake")
         assert watching.wait_run(one.id)["state"] == "completed"
+
+
+def _second(platform: Platform) -> str:
+    return f"{platform.ns}-second"
 
 
 def _look_into(platform: Platform, namespaces: str) -> None:
