@@ -112,7 +112,7 @@ def _drive(bridge: BridgeProcess, folder: Path, jobs: tuple[int, ...]) -> Sample
             if answer.status_code != 202:
                 raise RuntimeError(f"a webhook was answered {answer.status_code}: {answer.text}")
             sent += 1
-        time.sleep(0.1)
+        time.sleep(0.25)  # each look is some milliseconds of the bridge's own time
         if bridge.process.poll() is not None:
             raise RuntimeError(f"the bridge ended\n{bridge.tail()}")
         ended = _ended(bridge)

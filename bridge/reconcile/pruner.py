@@ -12,7 +12,7 @@ from dbos import DBOS
 from bridge import log
 from bridge.cvat.errors import CvatGone
 from bridge.runs.services import Services
-from bridge.store import facts, prune
+from bridge.store import facts, prune, workflows
 from bridge.store.claims import Claim
 from kelp.errors import KelpError
 
@@ -52,6 +52,7 @@ class Pruner:
             await DBOS.delete_workflows_async(_workflows(claims))
             await database.write(partial(prune.delete_runs, claims=claims))
             await database.write(prune.shrink)
+            await asyncio.to_thread(workflows.shrink, database.url)
             pruned += len(claims)
             await asyncio.sleep(PAUSE_SECONDS)
         if pruned:

@@ -8,9 +8,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
-import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig
 
 from bridge import log
@@ -19,7 +17,7 @@ from bridge.runs import workflow
 from bridge.runs.membership import Membership, Name
 from bridge.runs.scheduler import Scheduler
 from bridge.runs.services import Services
-from bridge.store.database import SQLITE_STATEMENTS
+from bridge.store import workflows
 from kelp.errors import KelpError
 
 NAME = "kelp-bridge"
@@ -86,9 +84,8 @@ def _launch(services: Services) -> None:
         "enable_otlp": False,
     }
     if services.database.is_sqlite:
-        path = f"{url.database}.workflows"
-        config["system_database_url"] = f"sqlite:///{path}"
-        config["system_database_engine"] = _sqlite_engine(path)
+        config["system_database_url"] = f"sqlite:///{workflows.file_of(url)}"
+        config["system_database_engine"] = workflows.engine_of(workflows.file_of(url))
     else:
         config["system_database_url"] = url.render_as_string(hide_password=False)
     # Its environment variables are meant for its own cloud.
@@ -98,16 +95,3 @@ def _launch(services: Services) -> None:
     own.handlers[:], own.propagate = [logging.NullHandler()], True
     DBOS(config=config)
     DBOS.launch()
-
-
-def _sqlite_engine(path: str) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"cached_statements": SQLITE_STATEMENTS})
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, record: Any) -> None:
-        connection.isolation_level = "IMMEDIATE"
-        # What it loses in a power cut is done again: the truth about runs stands in our own file.
-        for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 _ARRAYS: tuple[tuple[type[Any], str], ...] = (
@@ -33,20 +34,21 @@ def insert_many(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple
         connection.exec_driver_sql(_sqlite(table), list(rows))
 
 
-def insert_objects(connection: sa.Connection, table: sa.Table, objects: str, returning: sa.Column[Any]) -> list[Any]:
-    """Insert `objects` (JSON: a list of objects, a name for each column that is not NULL); `returning` of the new ones.
+def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], key: str) -> set[Any]:
+    """Insert `rows`, a name for each column that is not NULL; the `key`s of those that were not there.
 
-    However many there are, it is one statement with one parameter: no text of its own for each number of rows.
+    However many there are, the statement is the same: no text of its own for each number of rows.
     """
-    text = _json_postgresql(table) if connection.dialect.name == "postgresql" else _json_sqlite(table)
-    return list(connection.exec_driver_sql(f"{text} RETURNING {returning.name}", (objects,)).scalars())
-
-
-@cache
-def _json_sqlite(table: sa.Table) -> str:
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    values = ", ".join(f"json_extract(value, '$.{column.name}')" for column in table.columns)
-    return f"INSERT INTO {table.name} ({names}) SELECT {values} FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"  # noqa: S608
+    if connection.dialect.name == "postgresql":
+        inserted = f"{_json_postgresql(table)} RETURNING {key}"
+        return set(connection.exec_driver_sql(inserted, (orjson.dumps(rows).decode(),)).scalars())
+    # SQLite's writer is alone: nobody comes between the two.
+    query = f"SELECT {key} FROM {table.name} WHERE {key} IN (SELECT value FROM json_each(?))"  # noqa: S608
+    keys = orjson.dumps([row[key] for row in rows]).decode()
+    known = set(connection.exec_driver_sql(query, (keys,)).scalars())
+    new = [row for row in rows if row[key] not in known]
+    insert_many(connection, table, [tuple(row.get(column.name) for column in table.columns) for row in new])
+    return {row[key] for row in new}
 
 
 @cache
@@ -59,7 +61,8 @@ def _json_postgresql(table: sa.Table) -> str:
 @cache
 def _sqlite(table: sa.Table) -> str:
     names = ", ".join(f'"{column.name}"' for column in table.columns)
-    return f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({', '.join('?' * len(table.columns))})"  # noqa: S608
+    values = ", ".join("?" * len(table.columns))
+    return f"INSERT INTO {table.name} ({names}) VALUES ({values}) ON CONFLICT DO NOTHING"  # noqa: S608
 
 
 @cache

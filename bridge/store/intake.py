@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
-from bridge.store.bulk import insert_objects
+from bridge.store.bulk import insert_new
 from bridge.store.database import Database
 from bridge.store.tables import runs
 
@@ -90,4 +89,4 @@ class Intake:
 
 def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> set[str]:
     """Ids of the rows that were not there."""
-    return set(insert_objects(connection, runs, orjson.dumps(rows).decode(), runs.c.id))
+    return insert_new(connection, runs, rows, "id")

@@ -36,10 +36,14 @@ def delete_runs(connection: sa.Connection, claims: list[Claim]) -> None:
 def shrink(connection: sa.Connection) -> None:
     """Give some free pages back to the file system (SQLite; PostgreSQL sees to that itself)."""
     if connection.dialect.name == "sqlite":
-        driver: Any = connection.connection.driver_connection
-        (free,) = driver.execute("PRAGMA freelist_count").fetchone()
-        for _ in range(min(free, PAGES_AT_ONCE)):
-            driver.execute("PRAGMA incremental_vacuum(1)")  # asked for more, Python's driver still stops after one
+        give_back(connection.connection.driver_connection)
+
+
+def give_back(driver: Any) -> None:
+    """The same on a connection of Python's driver."""
+    (free,) = driver.execute("PRAGMA freelist_count").fetchone()
+    for _ in range(min(free, PAGES_AT_ONCE)):
+        driver.execute("PRAGMA incremental_vacuum(1)")  # asked for more, Python's driver still stops after one
 
 
 def unseen_jobs(connection: sa.Connection, instance: str, before: float, limit: int) -> list[int]:

@@ -15,7 +15,7 @@ from bridge.cvat.errors import CvatGone, CvatUnavailable
 from bridge.reconcile import pruner as pruner_module
 from bridge.reconcile.pruner import Pruner
 from bridge.settings import BridgeSettings
-from bridge.store import ledger, progress, tables
+from bridge.store import ledger, progress, tables, workflows
 from bridge.store.claims import Claim
 from bridge.store.database import Database
 from bridge.store.intake import Intake, NewRun
@@ -134,3 +134,24 @@ def test_the_ledger_of_a_job_goes_once_the_job_is_gone_from_cvat(world: World) -
         assert await world.pruner.prune_ledger() == 0
 
     asyncio.run(scene())
+
+
+def test_the_workflows_file_gives_back_what_is_free(tmp_path: Path) -> None:
+    url = sa.make_url(f"sqlite:///{tmp_path / 'bridge.db'}")
+    file = workflows.file_of(url)
+    engine = workflows.engine_of(file)
+
+    def size() -> int:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return file.stat().st_size
+
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE outputs (text TEXT)"))
+        connection.execute(sa.text("INSERT INTO outputs VALUES (:text)"), [{"text": "x" * 3000}] * 200)
+    full = size()
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM outputs"))
+    workflows.shrink(url)
+    assert size() < full / 10
+    engine.dispose()
