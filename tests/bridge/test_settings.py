@@ -135,7 +135,7 @@ def test_a_taken_port_names_itself_and_its_holder(tmp_path: Path) -> None:
     if Path("/proc/net/tcp").exists():
         import os
 
-        assert f"pid {os.getpid()}" in ended.stderr
+        assert f"held by process {os.getpid()}" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
