@@ -37,10 +37,11 @@ def grpc_call(predictor, method, **fields):
     return response_class.FromString(raw)
 
 
-def kubernetes_probe(predictor) -> bytes:
+def kubernetes_probe(predictor, service: bytes = b"") -> bytes:
     """What a gRPC probe gets: 1 is SERVING, 2 is NOT_SERVING."""
+    asked = b"\x0a" + bytes([len(service)]) + service if service else b""
     with grpc.insecure_channel(predictor.grpc) as channel:
-        return channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=20)
+        return channel.unary_unary("/grpc.health.v1.Health/Check")(asked, timeout=20)
 
 
 def test_while_it_loads(tmp_path):
@@ -57,6 +58,7 @@ def test_while_it_loads(tmp_path):
         assert int(refused.headers["retry-after"]) >= 1
         assert grpc_call(starting, "ServerLive").live is True
         assert kubernetes_probe(starting) == b"\x08\x02"
+        assert kubernetes_probe(starting, b"liveness") == b"\x08\x01"
         assert grpc_call(starting, "ServerReady").ready is False
         assert grpc_call(starting, "ModelReady", name=starting.name).ready is False
         assert not grpc_call(starting, "RepositoryIndex", ready=True).models
