@@ -55,3 +55,10 @@ def test_links_lead_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", text):
         assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_every_command_for_a_cluster_is_run_or_says_that_it_is_not() -> None:
+    blocks = re.findall(r"^```(sh[^\n]*)\n(.*?)\n```", page("kubernetes.md"), re.M | re.S)
+    assert blocks
+    for kind, commands in blocks:
+        assert kind == "sh cluster" or commands.startswith("# not run by the tests: "), commands
