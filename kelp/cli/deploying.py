@@ -11,7 +11,16 @@ from kelp.cli.platforms import Where
 from kelp.deploy import RenderOptions
 from kelp.deploy.cluster.api import Cluster
 from kelp.deploy.cluster.bundle import Bundle, bundle_of, is_local
-from kelp.deploy.cluster.deploying import Marks, apply_card, described, options_of, owned_by, remove, with_bundle
+from kelp.deploy.cluster.deploying import (
+    Applied,
+    Marks,
+    apply_card,
+    described,
+    options_of,
+    owned_by,
+    remove,
+    with_bundle,
+)
 from kelp.deploy.cluster.platform import Platform, read_platform
 from kelp.errors import KelpError, NotReady, TooLate
 
@@ -48,24 +57,29 @@ def deploy_to_cluster(where: Where, cards: list[Card], plan: Plan) -> bool:
     if not platform.installed:
         say(f"kelp: namespace {cluster.namespace} has no ConfigMap kelp-platform: Kelp's defaults are used")
     placed = _place(cluster, platform, options, cards)
+    done: list[tuple[Card, Applied]] = []
     for card in placed:
-        changed = apply_card(cluster, card, options, plan.marks)
-        say(f"{card.model_name}: {'applied' if changed else 'unchanged'} in namespace {cluster.namespace}")
+        applied = apply_card(cluster, card, options, plan.marks)
+        say(f"{card.model_name}: {'applied' if applied.changed else 'unchanged'} in namespace {cluster.namespace}")
+        done.append((card, applied))
     if plan.prune:
         for name in owned_by(cluster, plan.owner):
             if name not in {card.model_name for card in cards}:
                 remove(cluster, name)
                 say(f"{name}: removed, no card is there for it any more")
-    seen = [_see(cluster, card, plan) for card in placed if plan.wait]  # all of them, whatever becomes of the first
+    seen = [
+        _see(cluster, card, plan, applied) for card, applied in done if plan.wait
+    ]  # all of them, whatever becomes of the first
     return all(seen)
 
 
 def apply_again(cluster: Cluster, card: Card, plan: Plan) -> bool:
     """A card whose weights are on the cluster already; whether it became ready."""
     options = options_of(read_platform(cluster), cluster.namespace)
-    changed = apply_card(cluster, card, options, plan.marks)
-    say(f"{card.model_name}: {'applied' if changed else 'only its card changed'} in namespace {cluster.namespace}")
-    return _see(cluster, card, plan) if plan.wait else True
+    applied = apply_card(cluster, card, options, plan.marks)
+    what = "applied" if applied.changed else "only its card changed"
+    say(f"{card.model_name}: {what} in namespace {cluster.namespace}")
+    return _see(cluster, card, plan, applied) if plan.wait else True
 
 
 def _place(cluster: Cluster, platform: Platform, options: RenderOptions, cards: list[Card]) -> list[Card]:
@@ -87,7 +101,7 @@ def _place(cluster: Cluster, platform: Platform, options: RenderOptions, cards: 
     return placed
 
 
-def _see(cluster: Cluster, card: Card, plan: Plan) -> bool:
+def _see(cluster: Cluster, card: Card, plan: Plan, applied: Applied) -> bool:
     """Wait for one model, and wake it; says how it went."""
     from kelp.cli.progress import counting
     from kelp.deploy.cluster.waking import wake
@@ -97,7 +111,7 @@ def _see(cluster: Cluster, card: Card, plan: Plan) -> bool:
     patience = plan.timeout_s or max(_READY_S, card.start_timeout if card.scale.min else 0.0)
     try:
         with counting(f"{name}: waiting", None) as bar:
-            wait_until_ready(cluster, name, patience, bar.note)
+            wait_until_ready(cluster, name, patience, bar.note, applied.former)
             seconds = wake(cluster, card, bar.note) if plan.wake else None
     except (NotReady, TooLate) as error:
         say(f"kelp: {error.message}")

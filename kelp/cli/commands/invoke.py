@@ -66,11 +66,18 @@ def _client(where: Where, name: str, cold_start_s: float) -> Iterator[tuple[Any,
             yield client, client.metadata(name).get("parameters", {}).get("card", {})
         return
     from kelp.card.metadata import public_part
+    from kelp.cli.progress import counting
     from kelp.deploy.cluster.deploying import deployed_card
-    from kelp.deploy.cluster.waking import client_of
+    from kelp.deploy.cluster.door import is_ready
+    from kelp.deploy.cluster.waking import client_of, wake
+    from kelp.deploy.cluster.watching import pods_of
 
     cluster = where.cluster()
     card: Card = deployed_card(cluster, name)
+    if not any(is_ready(pod) for pod in pods_of(cluster, name)):
+        # First awake: one whose pod cannot start is told at once, and not when the patience ends.
+        with counting(f"{name}: starting", None) as bar:
+            wake(cluster, card, bar.note, cold_start_s)
     with client_of(cluster, card, timeout_s=_REQUEST_S, cold_start_s=cold_start_s) as client:
         yield client, public_part(card, "ready")
 

@@ -77,9 +77,9 @@ class Cluster:
         found = self._json("GET", path, query={k: v for k, v in query.items() if v})
         return list(found.get("items") or ())
 
-    def apply(self, body: Object, *, dry_run: bool = False) -> Object:
+    def apply(self, body: Object) -> Object:
         """Server-side apply: what `body` names is ours, what others have set stays."""
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         meta = body["metadata"]
         path = self.path(body["apiVersion"], body["kind"], meta["name"], namespace=meta.get("namespace"))
         applied: Object = self._json("PATCH", path, body=body, query=query, content_type="application/apply-patch+yaml")

@@ -13,6 +13,7 @@ from kelp.deploy import RenderOptions, card_config_map_name, render
 from kelp.deploy.cluster.api import SERVING, Cluster, Object
 from kelp.deploy.cluster.bundle import Bundle
 from kelp.deploy.cluster.platform import Platform
+from kelp.deploy.cluster.watching import newest_revision
 from kelp.deploy.labels import CARD_ANNOTATION, MODEL_LABEL
 from kelp.deploy.objects import CARD_KEY
 from kelp.errors import BadGateway, Conflict, Forbidden, InvalidRequest, NotFound, TooLate
@@ -74,8 +75,16 @@ def described(card: Card, options: RenderOptions, marks: Marks, previous: str = 
     return objects
 
 
-def apply_card(cluster: Cluster, card: Card, options: RenderOptions, marks: Marks, *, dry_run: bool = False) -> bool:
-    """Apply the objects; whether the InferenceService has changed. Conflict where its name is somebody else's."""
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """changed: whether the InferenceService did; former: its newest revision before that, where it did."""
+
+    changed: bool
+    former: str | None
+
+
+def apply_card(cluster: Cluster, card: Card, options: RenderOptions, marks: Marks) -> Applied:
+    """Apply the objects. Conflict where the InferenceService's name is somebody else's."""
     name = card.model_name
     service = cluster.find(SERVING, "InferenceService", name)
     if service is not None and CARD_ANNOTATION not in (service["metadata"].get("annotations") or {}):
@@ -84,13 +93,12 @@ def apply_card(cluster: Cluster, card: Card, options: RenderOptions, marks: Mark
     marks = _kept(marks, there)
     objects = described(card, options, marks, _previous(there, card, options))
     changed = service is None
-    if not dry_run:
-        _remove_extras(cluster, name, keep={(body["kind"], body["metadata"]["name"]) for body in objects})
+    _remove_extras(cluster, name, keep={(body["kind"], body["metadata"]["name"]) for body in objects})
     for body in objects:
-        applied = cluster.apply(body, dry_run=dry_run)
+        applied = cluster.apply(body)
         if body["kind"] == "InferenceService" and service is not None:
             changed = applied["metadata"]["generation"] != service["metadata"]["generation"]
-    return changed
+    return Applied(changed, newest_revision(service) if changed and service is not None else None)
 
 
 def deployed_card(cluster: Cluster, name: str, *, previous: bool = False) -> Card:

@@ -37,14 +37,14 @@ def client_of(cluster: Cluster, card: Card, *, timeout_s: float, cold_start_s: f
             client.close()
 
 
-def wake(cluster: Cluster, card: Card, note: Note) -> float:
+def wake(cluster: Cluster, card: Card, note: Note, patience_s: float | None = None) -> float:
     """Ask for readiness until a pod of the newest revision has answered; gives the seconds.
 
     A canary gets its share of the asking only, so that it may take several. NotReady with the reason where its pod
-    cannot start, TooLate after the card's `start_timeout`.
+    cannot start, TooLate after `patience_s` (the card's `start_timeout` and a little).
     """
     begun = time.monotonic()
-    ends = begun + card.start_timeout + _MARGIN_S
+    ends = begun + (card.start_timeout + _MARGIN_S if patience_s is None else patience_s)
     name = card.model_name
     with client_of(cluster, card, timeout_s=30.0, cold_start_s=ends - begun) as client:
         while True:

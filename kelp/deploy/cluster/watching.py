@@ -11,34 +11,44 @@ from kelp.errors import NotReady, TooLate
 
 Note = Callable[[str], None]
 _PAUSE_S = 1.0
+_SETTLED_S = 5.0
 _INVALID = frozenset({"InvalidSpec"})
 # What KServe and Knative say while they are still at it.
 _QUIET = frozenset({"", "RevisionMissing", "Deploying", "Unknown", "NotOwned", "Uninitialized", "IngressNotConfigured"})
 
 
-def wait_until_ready(cluster: Cluster, name: str, timeout_s: float, note: Note) -> None:
+def wait_until_ready(cluster: Cluster, name: str, timeout_s: float, note: Note, former: str | None = None) -> None:
     """Return when the InferenceService as it is now is Ready. NotReady with the reason where waiting cannot mend it,
-    TooLate with what is known after `timeout_s`."""
-    ends = time.monotonic() + timeout_s
+    TooLate with what is known after `timeout_s`.
+
+    former: the newest revision before a change. It is taken for the result only after a while: the status does not say
+    which generation of the service it is of (KServe puts Knative's there), and not every change makes a revision.
+    """
+    begun = time.monotonic()
     while True:
         service = cluster.get(SERVING, "InferenceService", name)
-        if is_current(service) and condition(service, "Ready").get("status") == "True":
+        waited = time.monotonic() - begun
+        settled = former is None or newest_revision(service) != former or waited > _SETTLED_S
+        if settled and is_current(service) and condition(service, "Ready").get("status") == "True":
             return
-        why = diagnose(cluster, name, service)
+        why = diagnose(cluster, name, service) if settled else None
         if why is not None and why.final:
             raise NotReady(f"model '{name}' is not ready: {why}", code="failing")
-        if time.monotonic() > ends:
+        if waited > timeout_s:
             raise TooLate(f"model '{name}' was not ready within {timeout_s:.0f} s{f': {why}' if why else ''}")
         note(f"{name}: {why or 'not ready yet'}")
         time.sleep(_PAUSE_S)
 
 
+def newest_revision(service: Object) -> str | None:
+    """Knative's name of it; None where there is none yet."""
+    predictor = ((service.get("status") or {}).get("components") or {}).get("predictor") or {}
+    return predictor.get("latestCreatedRevision")
+
+
 def is_current(service: Object) -> bool:
-    """Whether the status is of the object as it is now, and its newest revision is the one that serves."""
-    status = service.get("status") or {}
-    if status.get("observedGeneration") not in {None, service["metadata"].get("generation")}:
-        return False
-    predictor = (status.get("components") or {}).get("predictor") or {}
+    """Whether its newest revision is the one that is ready."""
+    predictor = ((service.get("status") or {}).get("components") or {}).get("predictor") or {}
     return bool(predictor.get("latestCreatedRevision") == predictor.get("latestReadyRevision"))
 
 
