@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from typing import Any
 
 from kelp.card import Card
@@ -12,7 +10,6 @@ REST_PORT, GRPC_PORT = 8080, 8081
 USER = 65532
 LIVENESS = "liveness"
 """The service that a gRPC health check names to ask whether the process lives, ready or not."""
-_STARTUP_PERIOD_S = 2
 
 
 def ports(card: Card) -> list[dict[str, Any]]:
@@ -23,11 +20,13 @@ def ports(card: Card) -> list[dict[str, Any]]:
 
 
 def probes(card: Card) -> dict[str, Any]:
-    """startupProbe, readinessProbe, livenessProbe.
+    """readinessProbe and livenessProbe.
 
-    Starting may take the card's start_timeout. Readiness has no period: Knative then asks every 50 ms until the model
-    has loaded and warmed up. Liveness is answered by the event loop, which no prediction blocks, and gives up only
-    after half a minute of silence.
+    No startup probe: with one, Knative's activator waits until the kubelet has seen the pod ready, which costs a cold
+    start one to two seconds, where it would else ask queue-proxy itself. A start that takes too long is ended by the
+    process, after the card's start_timeout. Readiness has no period: queue-proxy then asks every 50 ms until the model
+    has loaded and warmed up. Liveness is answered by the event loop, while loading too, and no prediction blocks it;
+    it gives up after half a minute of silence.
     """
     if card.protocol == "grpc":
         ready: dict[str, Any] = {"grpc": {"port": GRPC_PORT}}
@@ -35,16 +34,9 @@ def probes(card: Card) -> dict[str, Any]:
     else:
         ready = {"httpGet": {"path": "/v2/health/ready", "port": REST_PORT}}
         live = {"httpGet": {"path": "/v2/health/live", "port": REST_PORT}}
-    return {
-        "startupProbe": {
-            **copy.deepcopy(ready),
-            "periodSeconds": _STARTUP_PERIOD_S,
-            "timeoutSeconds": 2,
-            "failureThreshold": math.ceil(card.start_timeout / _STARTUP_PERIOD_S),
-        },
-        "readinessProbe": {**ready, "successThreshold": 1},
-        "livenessProbe": {**live, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 3},
-    }
+    # The delay is for imports from a cold disk, before anything listens.
+    patience = {"initialDelaySeconds": 60, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 3}
+    return {"readinessProbe": {**ready, "successThreshold": 1}, "livenessProbe": {**live, **patience}}
 
 
 def security_context() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kelp.card import Card
-from kelp.errors import KelpError
+from kelp.errors import KelpError, TooLate
 from kelp.ports import check_free, listen, taken
 from predictors.model import Model
 from predictors.registry import make_model
@@ -125,6 +125,8 @@ class _Process:
             await grpc_server.start()
         log.info("listening", extra={"model": self._card.model_name, "host": self._options.host, **ports})
         _announce(self._options.announce, ports)
+        if self._options.card is None:  # in a pod: elsewhere whoever started it watches over its start
+            self._loop.call_later(self._card.start_timeout, self._check_started)
         await self._stop.wait()
         await self._drain()
         rest_server.should_exit = True
@@ -133,6 +135,10 @@ class _Process:
         await serving
         ended = await asyncio.to_thread(self._plane.close, _CLOSING_S)
         log.info("stopped", extra={"model": self._card.model_name, "model_thread_ended": ended})
+
+    def _check_started(self) -> None:
+        if self._plane.lifecycle.phase == "starting":
+            self._failed(TooLate(f"the model did not start within {self._card.start_timeout:g} s (start_timeout)"))
 
     def _on_signal(self) -> None:
         assert self._stop is not None

@@ -94,3 +94,13 @@ def test_without_a_card_it_says_where_one_is_expected(tmp_path: Path) -> None:
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "KELP_CARD_JSON" in output
+
+
+def test_a_start_that_takes_too_long_ends_it(tmp_path: Path) -> None:
+    (tmp_path / "best.bin").write_bytes(CONTENT)
+    env = variables(tmp_path)
+    env["KELP_CARD_JSON"] = json.dumps({**json.loads(env["KELP_CARD_JSON"]), "start_timeout": 0.5})
+    with started(tmp_path, {**env, "KELP_NUMPY_LOAD_S": "60"}) as (process, _):
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "did not start within 0.5 s" in output
