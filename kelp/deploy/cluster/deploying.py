@@ -141,14 +141,19 @@ def wait_until_gone(cluster: Cluster, name: str) -> None:
 
 
 def _remove_extras(cluster: Cluster, name: str, *, keep: set[tuple[str, str]]) -> None:
-    """What the renderer makes for some models only, such as the route of an exposed one, and does not make now."""
+    """What the renderer makes for some models only, such as the route of an exposed one, and does not make now.
+
+    What has an owner is KServe's or Knative's, which copy a model's labels to its routes: without those no request
+    would find the model until they are made anew.
+    """
     for api, kind in _EXTRAS:
         try:
             found = cluster.find_all(api, kind, labels=f"{MODEL_LABEL}={name}")
         except (NotFound, Forbidden):
             continue  # a cluster without this kind, or an account that never made one
         for body in found:
-            if (kind, body["metadata"]["name"]) not in keep:
+            owned = body["metadata"].get("ownerReferences")
+            if not owned and (kind, body["metadata"]["name"]) not in keep:
                 cluster.delete(api, kind, body["metadata"]["name"])
 
 
