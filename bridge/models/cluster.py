@@ -63,8 +63,8 @@ class ClusterModels:
         while True:
             card, client = await self._until_callable(model, ends)
             try:
-                await client.wait_ready(model, timeout_s=ends - time.monotonic())
-                break
+                if await self._ready_where_it_is(model, client, ends):
+                    break
             except NotFound as error:
                 # No route leads there yet, or no longer; whether it is gone for good the watch will say.
                 if time.monotonic() + LOOK_SECONDS > ends:
@@ -144,6 +144,19 @@ class ClusterModels:
             if (service := watched.items.get(model)) is not None:
                 return service
         raise NotFound(f"no InferenceService '{model}' in {' or '.join(self._watched)}", code="no_such_model")
+
+    async def _ready_where_it_is(self, model: str, client: AsyncCalls, ends: float) -> bool:
+        """Ask until the model is ready. False where it moved meanwhile: what was asked may never answer."""
+        url = self._find(model).url
+        asking = asyncio.create_task(client.wait_ready(model, timeout_s=max(ends - time.monotonic(), 0.0)))
+        try:
+            while not (await asyncio.wait({asking}, timeout=LOOK_SECONDS))[0]:
+                if self._find(model).url != url:
+                    return False
+            await asking
+            return True
+        finally:
+            asking.cancel()
 
     async def _until_callable(self, model: str, ends: float) -> tuple[Card, AsyncCalls]:
         while True:

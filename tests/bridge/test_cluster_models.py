@@ -189,6 +189,21 @@ def test_of_two_models_of_one_name_the_first_namespaces_is_used_and_it_is_said(
         wait_for(lambda: title() == "The second one")
 
 
+def test_a_run_that_waits_for_a_model_follows_it_to_where_it_is_now(
+    cluster: KubeApiServer, gateway: FaultProxy, cvat: Cvat, folder: Path
+) -> None:
+    """What was asked at the old address may never be answered."""
+    deploy(cluster, namespace="other")
+    with bridge_on(cluster, folder, cvat, gateway.url, "reef,other") as bridge:
+        listed(bridge)
+        hang = gateway.hang(path="/ready")
+        _, job = started(cvat, bridge)
+        hang.wait()
+        wait_for(lambda: [run for run in bridge.runs(job=job) if run["state"] == "waiting"])
+        deploy(cluster, namespace="reef")
+        assert bridge.wait_run(job=job)["state"] == "completed"
+
+
 def test_a_namespace_that_may_not_be_read_is_named_and_the_others_serve(
     cluster: KubeApiServer, gateway: FaultProxy, cvat: Cvat, folder: Path
 ) -> None:

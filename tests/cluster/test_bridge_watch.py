@@ -97,6 +97,16 @@ def test_a_model_that_cannot_start_ends_the_run_within_its_time(
     wait_for(lambda: not watching.model_pods("imageless"), "its pods gone", 60)
 
 
+def test_a_model_that_is_gone_is_waited_for_and_comes_back(watching: Platform, cvat: Cvat, folder: Path) -> None:
+    """`kelp delete` and `kelp deploy` again: a job started in between is annotated by the new one."""
+    watching.kelp("delete", MODEL, "--platform", "kube")
+    with job(cvat, watching, MODEL, frames=1) as one:
+        one.start()
+        wait_for(lambda: {d["status_code"] for d in cvat.deliveries(one.webhook)} & {202}, "accepted all the same", 30)
+        watching.deploy(str(cards.write(folder / "again", cards.card(MODEL))), "--no-wake")
+        assert watching.wait_run(one.id)["state"] == "completed"
+
+
 def test_a_second_namespace_is_served_once_the_bridge_may_read_it(both: Platform, cluster: Cluster) -> None:
     """Said in readiness until a Role allows it, then known without a restart; of one name the first one's wins."""
     second = _second(both)
@@ -110,16 +120,6 @@ def test_a_second_namespace_is_served_once_the_bridge_may_read_it(both: Platform
     wait_for(lambda: any(f"the one in {both.ns} is used" in note for note in _health(both)["notes"]), "told", 30)
     wait_for(lambda: "no model" not in _asked(both, "only-there"), "the second namespace's model is known", 10)
     assert "no model" in _asked(both, "nowhere")
-
-
-def test_a_model_that_is_gone_is_waited_for_and_comes_back(watching: Platform, cvat: Cvat, folder: Path) -> None:
-    """`kelp delete` and `kelp deploy` again: a job started in between is annotated by the new one."""
-    watching.kelp("delete", MODEL, "--platform", "kube")
-    with job(cvat, watching, MODEL, frames=1) as one:
-        one.start()
-        wait_for(lambda: {d["status_code"] for d in cvat.deliveries(one.webhook)} & {202}, "accepted all the same", 30)
-        watching.deploy(str(cards.write(folder / "again", cards.card(MODEL))), "--no-wake")
-        assert watching.wait_run(one.id)["state"] == "completed"
 
 
 def _second(platform: Platform) -> str:
