@@ -48,6 +48,9 @@ def test_defaults_serve_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> No
         {"cvat_url": "cvat.example:8080"},
         {"cvat_url": "ftp://cvat.example"},
         {"v2_url": "http://user:secret-in-url@host"},
+        {"v2_url": "kubernetes.example"},
+        {"v2_gateway": "gateway.example:80"},
+        {"namespaces": "reef,Not_A_Namespace"},
         {"public_url": "bridge.kelp:8000"},
         {"database_url": "mysql://x"},
         {"retention_days": "0"},
@@ -63,6 +66,11 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(
     assert f"KELP_{name.upper()}" in str(refused.value)
     assert "secret-in-url" not in str(refused.value)
     assert value not in str(refused.value) or len(value) < 4
+
+
+def test_models_of_a_cluster_are_looked_for_in_each_namespace_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, v2_url="kubernetes", namespaces=" reef , kelp,,reef")
+    assert (settings.v2_url, settings.namespaces) == ("kubernetes", "reef,kelp")
 
 
 def test_two_identities_are_one_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
