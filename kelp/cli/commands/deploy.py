@@ -33,6 +33,9 @@ def deploy(
     ] = None,
     canary: Annotated[int | None, typer.Option(min=0, max=100, help="percent of requests for the new version")] = None,
     project: Annotated[str | None, typer.Option(help="a name to group models by in `kelp get`")] = None,
+    patch: Annotated[
+        Path | None, typer.Option(help="what an environment changes of the cards, such as environments/prod/cards.yaml")
+    ] = None,
     owner: Annotated[str | None, typer.Option(help="mark the models as this installation's, for --prune")] = None,
     prune: Annotated[bool, typer.Option("--prune", help="remove the owner's models that have no card here")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the objects; send and change nothing")] = False,
@@ -49,7 +52,7 @@ def deploy(
         raise UsageError("--prune removes models of an owner: name it with --owner")
     if output is not None and not dry_run:
         raise UsageError("-o belongs to --dry-run; `kelp get models -o` prints what runs")
-    found = _cards(cards, may_be_none=prune)
+    found = _cards(cards, may_be_none=prune) if patch is None else _patched(cards, patch)
     if canary is not None:
         found = [card.model_copy(update={"canary_percent": canary}) for card in found]
     plan = Plan(
@@ -82,3 +85,11 @@ def _cards(paths: list[Path], *, may_be_none: bool) -> list[Card]:
             raise UsageError(f"{path}: '{min(twice)}' is given twice")
         found |= loaded
     return list(found.values())
+
+
+def _patched(paths: list[Path], patch: Path) -> list[Card]:
+    from kelp.deploy.patches import patched_cards
+
+    folders = [sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml"}) for path in paths if path.is_dir()]
+    files = [path for path in paths if not path.is_dir()] + [file for folder in folders for file in folder]
+    return list(patched_cards(files, patch).values())

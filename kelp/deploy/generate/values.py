@@ -2,30 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kelp.deploy.options import Images, RenderOptions
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A file's mapping; an empty file is an empty one."""
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-
-
-def merged(base: Any, change: Any) -> Any:
-    """`base` with `change` laid over it, as RFC 7386 (JSON Merge Patch) and helm say: null takes a key out."""
-    if not isinstance(change, dict):
-        return change
-    found = dict(base) if isinstance(base, dict) else {}
-    for key, value in change.items():
-        if value is None:
-            found.pop(key, None)
-        else:
-            found[key] = merged(found.get(key), value)
-    return found
 
 
 def options_of(values: dict[str, Any], namespace: str) -> RenderOptions:
