@@ -38,8 +38,8 @@ def kelp(platform: Platform, *arguments: str, check: bool = True) -> str:
 
 
 def listed(platform: Platform, name: str) -> dict[str, Any]:
-    found: list[dict[str, Any]] = json.loads(kelp(platform, "get", "models", name, "-o", "json"))
-    return found[0]
+    found: list[dict[str, Any]] = json.loads(kelp(platform, "get", "models", "-o", "json"))
+    return next(model for model in found if model["name"] == name)
 
 
 def test_a_model_is_deployed_with_weights_of_this_machine(installed: Platform, folder: Path) -> None:
