@@ -25,8 +25,8 @@ from kelp.errors import KelpError
 
 # Without news the table is looked at so often: another bridge, or a freed place, may have changed it.
 IDLE_SECONDS = 1.0
-# Hundreds of webhooks a second are no reason to look hundreds of times.
-LEAST_SECONDS = 0.02
+# Hundreds of webhooks a second are no reason to look hundreds of times, least of all while there is no place.
+LEAST_SECONDS, IN_VAIN_SECONDS = 0.02, 0.05
 # Looking through hundreds of lanes takes a while; at most a quarter of the time is spent on it.
 REST = 3.0
 
@@ -59,7 +59,8 @@ class Scheduler:
             return 0
         began = time.monotonic()
         queued, chosen = await services.database.read(self._look)
-        self._pause_s = min(max(LEAST_SECONDS, REST * (time.monotonic() - began)), IDLE_SECONDS)
+        least_s = LEAST_SECONDS if chosen else IN_VAIN_SECONDS
+        self._pause_s = min(max(least_s, REST * (time.monotonic() - began)), IDLE_SECONDS)
         if not chosen:
             return 0
         claimed = await services.database.write(partial(self._claim, queued=queued))
