@@ -1,8 +1,8 @@
-"""One request to a model that is asleep, from inside the cluster, and one to it awake.
+"""One request to a model that is asleep, from inside the cluster, and some to it awake.
 
-python - PROTOCOL HOST MODEL INPUT…: PROTOCOL is rest or grpc; INPUT is `image` (a JPEG of the reef, Kelp's) or a
-tensor NAME:SIDE (FP32 [1,3,SIDE,SIDE] of a stock server). Prints {"sent", "answered", "warm_s"}: seconds
-since 1970, and what a request took then.
+python - PROTOCOL HOST MODEL INPUT: PROTOCOL is rest or grpc; INPUT is `image` (a JPEG, Kelp's) or `tensor` (FP32
+[1,3,384,384], a stock server's). Prints {"sent", "answered", "warm_s"}: seconds since 1970, and what a request took
+then.
 """
 
 import asyncio
@@ -11,29 +11,16 @@ import sys
 import time
 
 import cv2
-import grpc
 import httpx
 import numpy as np
-from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
-
-from demo.reef import render
 
 protocol, host, model, given = sys.argv[1:5]
-
-
-def picture() -> bytes:
-    done, data = cv2.imencode(".jpg", render(7, 640).image[:, :, ::-1])
-    assert done
-    return data.tobytes()
-
-
 if given == "image":
-    name, shape, datatype, raw = "image", [1], "BYTES", picture()
-    raw = len(raw).to_bytes(4, "little") + raw
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    done, jpeg = cv2.imencode(".jpg", cv2.resize(noise, (640, 640), interpolation=cv2.INTER_CUBIC))
+    name, shape, datatype, raw = "image", [1], "BYTES", len(jpeg).to_bytes(4, "little") + jpeg.tobytes()
 else:
-    name, _, side = given.partition(":")
-    shape, datatype = [1, 3, int(side), int(side)], "FP32"
-    raw = np.full(shape, 0.5, np.float32).tobytes()
+    name, shape, datatype, raw = "images", [1, 3, 384, 384], "FP32", bytes(4 * 3 * 384 * 384)
 
 
 async def rest() -> None:
@@ -50,6 +37,9 @@ async def rest() -> None:
 
 
 async def over_grpc() -> None:
+    import grpc
+    from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+
     request = pb.ModelInferRequest(model_name=model)
     request.inputs.add(name=name, shape=shape, datatype=datatype)
     request.raw_input_contents.append(raw)

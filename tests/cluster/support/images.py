@@ -19,7 +19,8 @@ from tests.cluster.support.shell import ROOT, CommandFailed, Shell
 
 PLATFORM = ("kelp-bridge", "kelp-yolo-onnx")
 BESIDE = ("kelp-test", "kelp-postgres")
-_CONTEXT = ("requirements/dev.txt", "kelp", "demo", "tests/cluster/images", "tests/cluster/inside")
+_CONTEXT = ("kelp", "demo", "tests/cluster/images", "tests/cluster/inside")
+_LEFT_OUT = {"demo/weights", "demo/out"}
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _BUILD_S = 1800.0
 
@@ -74,7 +75,7 @@ def _context() -> bytes:
     """The files of `_CONTEXT` as a tar archive that is the same for the same content."""
 
     def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        if "__pycache__" in entry.name:
+        if entry.name in _LEFT_OUT or entry.name.endswith("__pycache__"):
             return None
         entry.mtime = entry.uid = entry.gid = 0
         entry.uname = entry.gname = ""
@@ -84,4 +85,15 @@ def _context() -> bytes:
     with tarfile.open(fileobj=made, mode="w") as archive:
         for name in _CONTEXT:
             archive.add(ROOT / name, name, filter=plain)
+        pinned = _pinned().encode()
+        entry = tarfile.TarInfo("constraints.txt")
+        entry.size = len(pinned)
+        archive.addfile(entry, io.BytesIO(pinned))
     return made.getvalue()
+
+
+def _pinned() -> str:
+    """The versions of requirements/dev.txt without what else it says: a layer is built anew only where one changes."""
+    lines = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line.partition(" \\")[0].strip() for line in lines if "==" in line and not line.startswith((" ", "#"))]
+    return "\n".join(pins) + "\n"

@@ -39,8 +39,8 @@ class Platform:
 
     # Installing
 
-    def secrets(self, **more: Mapping[str, str]) -> None:
-        """The Secrets that the values name; `more`: name → its keys."""
+    def secrets(self, prefix: str = "", **more: Mapping[str, str]) -> None:
+        """The Secrets that the values name, with `prefix` before their names; `more`: name → its keys."""
         wanted = {
             "cvat": {"user": USER, "password": PASSWORD},
             "webhook": {"secrets": f"another-secret,{SECRET}"},
@@ -48,8 +48,9 @@ class Platform:
             **more,
         }
         for name, keys in wanted.items():
+            meta = {"name": prefix + name}
             self.cluster.apply(
-                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": dict(keys)}, ns=self.ns
+                {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": dict(keys)}, ns=self.ns
             )
 
     def values(self, **changes: Any) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Shell:
         check: bool = True,
         env: Mapping[str, str] | None = None,
         quiet: bool = False,
+        cwd: Path = ROOT,
     ) -> str:
         """What it wrote to standard output (and to standard error, where it failed and `check` is off).
 
@@ -54,7 +55,7 @@ class Shell:
                 capture_output=True,
                 text=True,
                 timeout=timeout_s,
-                cwd=ROOT,
+                cwd=cwd,
                 env={**self.env, **(env or {})},
                 check=False,
             )

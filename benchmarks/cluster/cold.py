@@ -1,0 +1,71 @@
+"""Cold starts: a request to a model without a pod, taken apart."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from benchmarks.cluster.stage import Stage
+from tests.cluster.support.cluster import wait_for
+from tests.cluster.support.timeline import PodWatch, at, log_lines, process_started
+
+PARTS = (
+    "scheduling", "container start", "weights", "import", "load", "warm-up", "until it is asked", "first prediction",
+)  # fmt: skip
+
+
+def kelp(stage: Stage, name: str, protocol: str) -> dict[str, float]:
+    """Seconds from request to answer as `total`, its `PARTS`, and `created` to `answered` without the autoscaler."""
+    seen = _asked(stage, name, protocol, "image")
+    lines = {line["message"]: line for line in log_lines(stage.cluster, stage.ns, seen["pod"])}
+    ready, process, sent = lines["ready"], seen["process"], seen["sent"]
+    is_ready = at(ready)
+    imported = is_ready - ready["make_s"] - ready["load_s"] - ready["warm_up_s"]
+    parts = {
+        "scheduling": seen["scheduled"] - sent,
+        "container start": process - seen["scheduled"],
+        # On a volume they are mounted with the container; fetched ones would be an init container's time.
+        "weights": 0.0,
+        "import": imported - process + ready["make_s"],
+        "load": ready["load_s"],
+        "warm-up": ready["warm_up_s"],
+        "until it is asked": max(0.0, seen["answered"] - seen["warm_s"] - is_ready),
+        "first prediction": seen["warm_s"],
+    }
+    return {"total": seen["answered"] - sent, "from pod": seen["answered"] - seen["created"], **parts}
+
+
+def stock(stage: Stage) -> dict[str, float]:
+    """The same of the stock predictor, which says less of itself."""
+    seen = _asked(stage, "stock", "rest", "tensor")
+    return {
+        "total": seen["answered"] - seen["sent"],
+        "from pod": seen["answered"] - seen["created"],
+        "scheduling": seen["scheduled"] - seen["sent"],
+        "container start": seen["process"] - seen["scheduled"],
+        "its own start": seen["answered"] - seen["warm_s"] - seen["process"],
+        "first prediction": seen["warm_s"],
+    }
+
+
+def script(stage: Stage, number: int) -> dict[str, float]:
+    """Seconds from the pod's creation until a bare script in Kelp's image has predicted once."""
+    name = f"script-{number}"
+    with PodWatch(stage.cluster, stage.ns, f"app={name}") as watch:
+        time.sleep(1)  # the watch is open
+        stage.cluster.apply(stage.script(name), ns=stage.ns)
+        said = wait_for(lambda: stage.cluster.logs(name, stage.ns).strip(), "the script's word", 120, 0.5)
+    stage.cluster.delete("pod", name, stage.ns, wait=False)
+    return {"total": float(said.split()[-1]) - watch.seen[name]["created"]}
+
+
+def _asked(stage: Stage, name: str, protocol: str, given: str) -> dict[str, Any]:
+    stage.wait_asleep(name)
+    time.sleep(2)  # its route leads to the activator again
+    selector = f"serving.kserve.io/inferenceservice={name}"
+    with PodWatch(stage.cluster, stage.ns, selector) as watch:
+        answer = stage.inside("cold", protocol, stage.host(name), name, given)
+        wait_for(lambda: any("scheduled" in times for times in watch.seen.values()), "the pod's news", 10)
+        (pod,) = watch.seen
+        process = process_started(stage.cluster, stage.ns, pod, "kserve-container")
+    return {"pod": pod, "process": process, **answer, **watch.seen[pod]}
