@@ -19,18 +19,17 @@ class Variant:
     """Whether it takes weights whose main file has this name."""
 
 
-FAMILIES: dict[str, tuple[Variant, ...]] = {
-    "yolo": (
-        Variant("kelp-yolo-onnx", gpu=False, serves=lambda file: file.endswith(".onnx")),
-        Variant("kelp-yolo", gpu=True, serves=lambda file: True),
-    ),
-}
-"""A card's `runtime` → its variants; the first that takes the weights serves them."""
+_ENGINES = (
+    Variant("kelp-yolo-onnx", gpu=False, serves=lambda file: file.endswith(".onnx")),
+    Variant("kelp-yolo", gpu=True, serves=lambda file: True),
+)
+FAMILIES: dict[str, tuple[Variant, ...]] = {"grid": _ENGINES, "lama": _ENGINES, "yolo": _ENGINES}
+"""A card's `runtime` → its variants; the first that takes the weights serves them. Families may share their engines."""
 
 
 def variants() -> list[Variant]:
     """Every variant there is, once."""
-    return [variant for family in FAMILIES.values() for variant in family]
+    return list({variant.name: variant for family in FAMILIES.values() for variant in family}.values())
 
 
 def variant_of(card: Card, main_file: str) -> Variant:
