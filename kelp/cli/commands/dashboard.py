@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -16,13 +17,13 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def dashboard(
     open_it: Annotated[bool, typer.Option("--open", help="in the browser too")] = False,
-    port: Annotated[int, typer.Option(min=0, help="of this machine, for a bridge that has no address of its own")] = 0,
+    port: Annotated[int, typer.Option(min=0, help="of this machine, to forward the page to in any case")] = 0,
     namespace: NamespaceOption = None,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,
     platform: PlatformOption = Platform.auto,
 ) -> None:
-    """Print the address of the bridge's page. Of a cluster whose bridge has none, it is forwarded until Ctrl-C."""
+    """Print the address of the bridge's page. One that only its cluster knows is forwarded to here, until Ctrl-C."""
     from kelp.local.settings import CallerSettings
 
     where = Where(platform, namespace, kubeconfig, context)
@@ -37,7 +38,8 @@ def dashboard(
 
     cluster = where.cluster()
     public = read_platform(cluster).public_url
-    if public:
+    inner = f"{SERVICE}.{cluster.namespace}"
+    if public and not port and (cluster.access.inside or not (urlsplit(public).hostname or "").startswith(inner)):
         _show(public, open_it=open_it)
         return
     with door_of_service(cluster, SERVICE, PORT, local_port=port) as door:
