@@ -79,7 +79,9 @@ def test_a_model_that_cannot_start_ends_the_run_within_its_time(
 ) -> None:
     """Its image is not there: the run says that it waits, and ends as failed with a reason, not for ever waiting."""
     watching.deploy(str(cards.write(folder / "bad", cards.card("imageless", start_timeout=20))), "--no-wake")
+    good = _revision(watching, "imageless", "latestReadyRevision")
     cluster.patch("isvc", "imageless", watching.ns, {"spec": {"predictor": {"model": {"image": "kn.local/none:1"}}}})
+    wait_for(lambda: _revision(watching, "imageless", "latestReadyRevision") != good, "a revision without an image", 60)
     cluster.wait_ready("isvc", "imageless", watching.ns)
     with job(cvat, watching, "imageless", frames=1) as one:
         one.start()
@@ -146,9 +148,9 @@ def _health(platform: Platform) -> Any:
         return httpx.get(f"{forward.url}/health/ready", timeout=10, trust_env=False).json()
 
 
-def _revision(platform: Platform, model: str) -> str:
+def _revision(platform: Platform, model: str, which: str = "latestCreatedRevision") -> str:
     found = platform.cluster.get("isvc", model, platform.ns)
-    return str(found["status"]["components"]["predictor"]["latestCreatedRevision"])
+    return str(found["status"]["components"]["predictor"][which])
 
 
 def _reader(bridge_ns: str) -> list[Object]:
