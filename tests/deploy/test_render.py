@@ -240,7 +240,11 @@ def test_outside_of_the_cluster_only_where_asked_for_and_through_one_host() -> N
         (card("version: v-" + "2" * 10).model_copy(update={"name": "9corals"}), OPTIONS, "begins with a letter"),
         (card().model_copy(update={"name": "c" * 54}), OPTIONS, "at most 53 characters"),
         (card(), RenderOptions(), "no storage of the cluster is named"),
-        (card().model_copy(update={"runtime": "reef"}), OPTIONS, "runtime: 'reef' has no image; there are: grid, lama, yolo"),
+        (
+            card().model_copy(update={"runtime": "reef"}),
+            OPTIONS,
+            "runtime: 'reef' has no image; there are: grid, lama, yolo",
+        ),
         (card("limits: {request_seconds: 700}"), OPTIONS, "max-revision-timeout-seconds"),
         (card("expose: true"), OPTIONS, "network.expose.host"),
         (card("resources: {requests: {cpu: 8}}"), OPTIONS, "it requests 8 of cpu, and its limit is 4"),
