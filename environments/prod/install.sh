@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs or upgrades Kelp on a cluster: checks it, the namespace, the chart, then one real inference. May be repeated.
+# Installs or upgrades Kelp on a cluster: checks it, the namespace, the chart, then its test. May be repeated.
 #   environments/prod/install.sh [--context C] [--namespace NS] [--environment prod] [--values FILE]... [--set K=V]...
 #                                [--secret NAME:KEY,KEY]... [--gpu] [--monitoring] [--no-test] [--dry-run]
 #   --environment   whose environments/NAME/values.yaml is taken; --values and --set come after it
@@ -47,6 +47,9 @@ run "${HELM[@]}" upgrade --install kelp "$root/charts/kelp" --namespace "$namesp
   --atomic --wait --timeout 15m
 
 if [ -n "$test" ]; then
-  step "One real inference, one signed ping"
+  step "A signed ping, and one real inference where the values name a model (test.model)"
   run "${HELM[@]}" test kelp --namespace "$namespace" --timeout 15m
 fi
+
+step "Next: the models, whose weights go into the platform's storage"
+echo "kelp deploy environments/models --patch environments/$environment/cards.yaml -n $namespace"
