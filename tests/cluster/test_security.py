@@ -13,6 +13,7 @@ from tests.cluster.support.platform import Platform
 from tests.cluster.support.shell import CommandFailed
 
 MODEL = "reef"
+STRANGERS_PORT = 9000
 REACH = """
 import socket, sys
 try:
@@ -29,7 +30,8 @@ def running(platform: Platform, folder: Path, cluster: Cluster, built: Images) -
     platform.install(folder)
     awake = cards.card(MODEL, scale={"min": 1, "concurrency": 8})
     platform.deploy(str(cards.write(folder / "cards", awake)))
-    cluster.apply(*toolbox.toolbox_objects(built, name="stranger"), ns=platform.ns)
+    listens = ["python", "-m", "http.server", str(STRANGERS_PORT)]
+    cluster.apply(toolbox.pod("stranger", built.of("kelp-test"), command=listens), ns=platform.ns)
     cluster.wait_ready("pod", "stranger", platform.ns)
     return platform
 
@@ -111,14 +113,15 @@ def test_who_reaches_a_model(running: Platform, cluster: Cluster, beside: str) -
 
 @pytest.mark.usefixtures("enforced")
 def test_what_they_reach_themselves(running: Platform, cluster: Cluster, beside: str) -> None:
-    """A model reaches nobody; the bridge reaches CVAT, and no database that it does not use."""
+    """A model reaches nobody; the bridge reaches CVAT, and no stranger."""
     (pod,) = running.model_pods(MODEL)
-    cvat, postgres = (_ip(cluster, beside, name) for name in ("cvat", "postgres"))
+    cvat, stranger = _ip(cluster, beside, "cvat"), _ip(cluster, running.ns, "stranger")
+    wait_for(lambda: _reach(cluster, beside, "toolbox", stranger, STRANGERS_PORT) == "reached", "the stranger listens")
     model = pod["metadata"]["name"]
     assert _reach(cluster, running.ns, model, cvat, 8080, "kserve-container") == "TimeoutError"
-    assert _reach(cluster, running.ns, model, postgres, 5432, "kserve-container") == "TimeoutError"
+    assert _reach(cluster, running.ns, model, stranger, STRANGERS_PORT, "kserve-container") == "TimeoutError"
     assert _reach(cluster, running.ns, "bridge-0", cvat, 8080) == "reached"
-    assert _reach(cluster, running.ns, "bridge-0", postgres, 5432) == "TimeoutError"
+    assert _reach(cluster, running.ns, "bridge-0", stranger, STRANGERS_PORT) == "TimeoutError"
 
 
 def _ip(cluster: Cluster, ns: str, pod: str) -> str:
