@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.support import cards, toolbox
 from tests.cluster.support.annotating import job
-from tests.cluster.support.cluster import Cluster, wait_for
+from tests.cluster.support.cluster import Cluster
 from tests.cluster.support.forward import Forward
 from tests.cluster.support.images import Images
 from tests.cluster.support.platform import Platform
@@ -95,8 +95,8 @@ def cvat_there(cluster: Cluster, cvat_in_mesh: str) -> Iterator[Cvat]:
 
 def test_a_webhook_annotates_under_strict_mtls(meshed: Platform, cvat_there: Cvat, cluster: Cluster) -> None:
     """CVAT → bridge → gateway → model, each with a sidecar and strict mTLS: the job is annotated."""
-    strict = cluster.get("peerauthentication", "kelp", meshed.ns)
-    assert strict["spec"]["mtls"]["mode"] == "STRICT"
+    for name in ("bridge", "kelp-models"):
+        assert cluster.get("peerauthentication", name, meshed.ns)["spec"]["mtls"]["mode"] == "STRICT"
     (bridge,) = [pod for pod in cluster.pods(meshed.ns) if pod["metadata"]["name"] == "bridge-0"]
     assert "istio-proxy" in _containers(bridge)
     with job(cvat_there, meshed, MODEL, frames=3) as one:
@@ -123,8 +123,8 @@ def test_members_are_let_in_by_name(meshed: Platform, cvat_in_mesh: str, cluster
     assert cluster.exec("cvat", cvat_in_mesh, "python", "-c", GET, bridge, container="main").strip() == "200"
     (model,) = meshed.model_pods(MODEL)
     address = f"http://{model['status']['podIP']}:8012/v2/health/live"
-    said = wait_for(lambda: cluster.exec("cvat", cvat_in_mesh, "python", "-c", GET, address, container="main"), "asked")
-    assert said.strip() == "403" or said.startswith("refused")
+    # 403 is the mesh's word; 503 its sidecar's, where the network's policies let nothing through at all.
+    assert cluster.exec("cvat", cvat_in_mesh, "python", "-c", GET, address, container="main").strip() in {"403", "503"}
 
 
 def _containers(pod: dict[str, object]) -> set[str]:
