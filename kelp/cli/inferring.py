@@ -21,21 +21,19 @@ def infer_files(
     client: SyncCalls,
     model: str,
     card: Mapping[str, Any],
-    images: Sequence[Path],
+    files: Sequence[Path],
     *,
     parameters: Mapping[str, Any],
     batch: int,
     cold_start_s: float,
-    save: Path | None,
+    places: Sequence[Path] | None,
     output: Document | None,
 ) -> None:
-    """The images (files, or folders of them) through `model`; `card`: its public part. typer.Exit(1) where an image was
-    refused."""
+    """The image files through `model`; `card`: its public part; places: where each is saved with what was found drawn
+    on it. typer.Exit(1) where an image was refused."""
     from kelp.cli.calling import detect_all
-    from kelp.cli.images import image_files
     from kelp.cli.progress import counting
 
-    files = image_files(images)
     if card.get("task") not in {None, "segment", "detect", "pose"}:
         raise UsageError(
             f"'{model}' is no detector: its task is {card['task']}, and this command shows what detectors find "
@@ -49,7 +47,7 @@ def infer_files(
             batch=batch, parameters=parameters, cold_start_s=cold_start_s,
             on_waiting=lambda seconds: bar.note(f"{model}, waiting for {seconds:.0f} s"),
         )  # fmt: skip
-        results = list(_results(files, answers, save, _colours(card), bar))
+        results = list(_results(files, answers, places, _colours(card), bar))
     if output is not None:
         print_document(results, output)
     else:
@@ -59,20 +57,18 @@ def infer_files(
 
 
 def _results(
-    files: list[Path], answers: Iterator[Answer], save: Path | None, colours: dict[str, str], bar: Any
+    files: Sequence[Path], answers: Iterator[Answer], places: Sequence[Path] | None, colours: dict[str, str], bar: Any
 ) -> Iterator[dict[str, Any]]:
-    if save is not None:
-        save.mkdir(parents=True, exist_ok=True)
-    taken: set[str] = set()
-    for path, answer in zip(files, answers, strict=True):
+    for index, (path, answer) in enumerate(zip(files, answers, strict=True)):
         result: dict[str, Any] = {"image": str(path)}
         if answer.error is not None:
             result["error"] = answer.error.message
             say(f"kelp: {path}: {answer.error.message}")
         else:
             result |= _described(answer)
-            if save is not None:
-                result["saved"] = str(_save(path, answer, save, colours, taken))
+            if places is not None:
+                _save(path, answer, places[index], colours)
+                result["saved"] = str(places[index])
         bar.done()
         yield result
 
@@ -96,26 +92,20 @@ def _described(answer: Answer) -> dict[str, Any]:
     return {"width": width, "height": height, "seconds": round(answer.seconds, 4), "detections": detections}
 
 
-def _save(path: Path, answer: Answer, folder: Path, colours: dict[str, str], taken: set[str]) -> Path:
+def _save(path: Path, answer: Answer, place: Path, colours: dict[str, str]) -> None:
     import cv2
 
     from kelp.cli.draw import draw
+    from kelp.cli.saving import write_picture
 
     assert answer.found is not None
-    name, number = path.stem, 1
-    while name in taken:
-        number += 1
-        name = f"{path.stem}-{number}"
-    taken.add(name)
-    place = folder / f"{name}{'.png' if path.suffix.lower() == '.png' else '.jpg'}"
     # As the model saw it: upright, 8 bits, three channels.
     picture: Any = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if picture is None:
         raise UsageError(f"{path}: cannot be read here, so that nothing can be drawn on it")
     drawn = draw(picture, answer.found, answer.image, colours)
-    if not cv2.imwrite(str(place), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)):
-        raise UsageError(f"{place}: cannot be written")
-    return place
+    _, encoded = cv2.imencode(place.suffix, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+    write_picture(place, encoded.tobytes())
 
 
 def _colours(card: Mapping[str, Any]) -> dict[str, str]:

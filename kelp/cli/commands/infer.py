@@ -27,13 +27,15 @@ def infer(
     """Send images to a model; show, save or print what it finds. Exits 1 where an image was refused."""
     from kelp.cli.images import image_files
     from kelp.cli.inferring import infer_files
+    from kelp.cli.saving import places_for
     from kelp.cli.servers import v2_client
 
     files = image_files(images)
     parameters = parse_set(settings)
+    places = places_for(files, save)
     with v2_client(timeout_s=_REQUEST_S + cold_start, cold_start_s=0.0) as client:
         card = client.metadata(model).get("parameters", {}).get("card", {})
         infer_files(
-            client, model, card, files, parameters=parameters, batch=batch, cold_start_s=cold_start, save=save,
-            output=output,
+            client, model, card, files, parameters=parameters, batch=batch, cold_start_s=cold_start,
+            places=places, output=output,
         )  # fmt: skip

@@ -42,8 +42,13 @@ def invoke(
     """Call a model once, wherever it runs: with images, or with a V2 request of your own. It wakes if it sleeps."""
     if bool(images) == (body is not None):
         raise UsageError("expected --image or --body")
+    from kelp.cli.images import image_files
+    from kelp.cli.saving import places_for
+
     where = Where(platform, namespace, kubeconfig, context)
     parameters = parse_set(settings)
+    files = image_files(images) if images else []
+    places = places_for(files, save)
     with _client(where, name, cold_start) as (client, card):
         if body is not None:
             _raw(client, name, _text(body), parameters)
@@ -51,7 +56,7 @@ def invoke(
         from kelp.cli.inferring import infer_files
 
         infer_files(
-            client, name, card, images or [], parameters=parameters, batch=4, cold_start_s=cold_start, save=save,
+            client, name, card, files, parameters=parameters, batch=4, cold_start_s=cold_start, places=places,
             output=output,
         )  # fmt: skip
 
