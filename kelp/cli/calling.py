@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kelp.detections import Detections
-from kelp.errors import InvalidImage, KelpError, NotReady, Unreachable
+from kelp.errors import InvalidImage, KelpError, NotReady, OutOfMemory, Unreachable
 
 if TYPE_CHECKING:
     from kelp.client.sync_calls import SyncCalls
@@ -52,26 +52,30 @@ def _detect(
     cold_start_s: float,
     on_waiting: Callable[[float], None] | None,
 ) -> list[Answer]:
-    bad: dict[int, KelpError] = {}
-    good = list(range(len(group)))
-    while good:
-        begun = time.perf_counter()
-        try:
-            found = detect_patiently(client, model, [group[i] for i in good], parameters, cold_start_s, on_waiting)
-        except InvalidImage as error:
-            indices = error.image_indices or []
-            refused = [good[i] for i in indices if 0 <= i < len(good)]
-            if not refused:
-                raise
-            bad |= dict.fromkeys(refused, error)
-            good = [i for i in good if i not in bad]
-            continue
-        seconds = (time.perf_counter() - begun) / len(good)
-        places = {index: place for place, index in enumerate(good)}
-        return [
-            Answer(None, 0, 0.0, bad[i]) if i in bad else Answer(found, places[i], seconds) for i in range(len(group))
-        ]
-    return [Answer(None, 0, 0.0, bad[i]) for i in range(len(group))]
+    begun = time.perf_counter()
+    try:
+        found = detect_patiently(client, model, group, parameters, cold_start_s, on_waiting)
+    except (InvalidImage, OutOfMemory) as error:
+        refused = sorted({i for i in error.image_indices or () if 0 <= i < len(group)})
+        if not refused:
+            raise
+        if refused == [0] and len(group) == 1:
+            return [Answer(None, 0, 0.0, of_one_image(error))]
+        # What the error says is said of the first: each of the refused is asked about alone, and the rest together.
+        parts = [[i] for i in refused] + [[i for i in range(len(group)) if i not in refused]]
+        answers: dict[int, Answer] = {}
+        for part in filter(None, parts):
+            images = [group[i] for i in part]
+            answers |= zip(part, _detect(client, model, images, parameters, cold_start_s, on_waiting), strict=True)
+        return [answers[i] for i in range(len(group))]
+    seconds = (time.perf_counter() - begun) / len(group)
+    return [Answer(found, i, seconds) for i in range(len(group))]
+
+
+def of_one_image(error: KelpError) -> KelpError:
+    """`error` of a request with one image, without the number that the predictor gives it."""
+    error.message = error.message.removeprefix("image 0: ")
+    return error
 
 
 def detect_patiently(

@@ -14,10 +14,10 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from kelp.cli.calling import detect_patiently
+from kelp.cli.calling import detect_patiently, of_one_image
 from kelp.cli.exits import UsageError
 from kelp.detections import Detections
-from kelp.errors import BadGateway, Unreachable, error_from_answer
+from kelp.errors import BadGateway, KelpError, Unreachable, error_from_answer
 
 _V2_PATH = re.compile(r"^(?P<base>.*?)/v2/models/(?P<name>[^/]+)(?:/versions/[^/]+)?(?:/infer)?/?$")
 
@@ -76,7 +76,11 @@ class ModelTarget:
         self.labels: Sequence[str] | None = labels or known or None
 
     def answer(self, image: bytes) -> list[Shape]:
-        found = detect_patiently(self._client, self.name, [image], self._parameters, self._timeout_s, None)
+        try:
+            found = detect_patiently(self._client, self.name, [image], self._parameters, self._timeout_s, None)
+        except KelpError as error:
+            of_one_image(error)
+            raise
         if found.image_count != 1:
             raise BadGateway(f"'{self.name}' answered for {found.image_count} images, and was asked about one")
         return [_shape_of(found, row) for row in range(len(found))]

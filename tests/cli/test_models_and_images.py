@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ import yaml
 
 from kelp import __version__
 from tests.cli.conftest import run_kelp
+from tests.cli.test_words import NOBODY
 
 
 @pytest.fixture
@@ -96,6 +98,35 @@ def test_a_bad_image_is_named_and_the_others_are_answered(kelp, images):
     assert all("detections" in results[name] for name in ("a.jpg", "b.jpg", "c.png"))
 
 
+def test_each_bad_image_is_told_with_its_own_fault_and_without_a_number(kelp, images):
+    (images / "a2.jpg").write_bytes(b"no image")
+    whole = (images / "a.jpg").read_bytes()
+    (images / "cut.jpg").write_bytes(whole[:60])
+    results = {r["image"].rpartition("/")[2]: r for r in json.loads(kelp("infer", "reef", images, "-o", "json").stdout)}
+    assert {name for name, result in results.items() if "error" in result} == {"a2.jpg", "cut.jpg"}
+    for name in ("a2.jpg", "cut.jpg"):
+        assert "image 0" not in results[name]["error"]
+        assert "images failed" not in results[name]["error"]
+        alone = json.loads(kelp("infer", "reef", images / name, "-o", "json").stdout)[0]
+        assert alone["error"] == results[name]["error"]
+
+
+@pytest.mark.parametrize("command", ["bench", "verify"])
+def test_bench_and_verify_name_the_file_that_is_refused(kelp, platform, images, command):
+    (images / "broken.jpg").write_bytes(b"no image")
+    url = f"{platform.url}/v2/models/reef"
+    done = kelp(command, "--function-url", url, "--test-images", images)
+    assert done.returncode == 1
+    assert f"kelp: {images}/broken.jpg: not an image" in done.stderr
+    assert "image 0" not in done.stderr
+
+
+def test_bench_does_not_blame_an_image_for_a_model_that_is_not_there(kelp, platform, images):
+    done = kelp("bench", "--function-url", f"{platform.url}/v2/models/kelp", "--test-images", images)
+    assert done.returncode == 1
+    assert ".jpg" not in done.stderr
+
+
 def test_a_sleeping_model_is_announced_and_waited_for(kelp, platform, images):
     platform.http.post("/v2/repository/models/reef/unload")
     done = kelp("infer", "reef", images / "a.jpg")
@@ -139,7 +170,9 @@ def test_verify_names_labels_that_are_not_the_cards(kelp, platform, images):
     url = f"{platform.url}/v2/models/reef"
     done = kelp("verify", "--function-url", url, "--test-images", images, "--labels", "red,green")
     assert done.returncode == 1
-    assert "label 'blue' is not the card's" in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("kelp: label ")]
+    assert len(lines) == 1
+    assert re.fullmatch(r"kelp: label 'blue' is none of --labels \(\d+ shapes? in [123] images?\)", lines[0])
 
 
 class Function(ThreadingHTTPServer):
@@ -191,7 +224,7 @@ def rectangle(*points: float, label: str = "red") -> dict[str, object]:
         ([{"label": "red", "type": "mask", "mask": [1, 0, 1, 1, 10, 10, 11, 11]}], None),
         ([rectangle(0, 0, 330, 240)], "leaves the image of 320x240"),
         ([rectangle(-5, 0, 20, 20)], "leaves the image"),
-        ([rectangle(0, 0, 9, 9, label="kelp")], "label 'kelp' is not the card's"),
+        ([rectangle(0, 0, 9, 9, label="kelp")], "label 'kelp' is none of --labels (1 shape in 1 image)"),
         ([{"label": "red", "type": "mask", "mask": [1, 0, 1, 10, 10, 11, 11]}], "3 pixels do not fill"),
         ([{"label": "red", "type": "polygon", "points": [1, 2, 3]}], "flat list of x, y"),
         ([{"label": "red", "type": "polygon"}], "without points"),
@@ -205,6 +238,36 @@ def test_verify_takes_functions_and_finds_what_is_wrong_with_them(images, functi
     assert done.returncode == (1 if fault else 0), done.stderr
     assert (fault or "pth-reef: 1 images") in done.stderr + done.stdout
     assert function.asked[0]["name"] == "pth-reef"
+
+
+@pytest.mark.parametrize("path", ["v2/models/reef", "reef"])
+def test_verify_of_nobody_ends_as_nobody(images, path):
+    done = run_kelp("verify", "--function-url", f"{NOBODY}/{path}", "--test-images", images, "--labels", "red")
+    assert done.returncode == 3, done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, 4), (503, 3), (504, 3)])
+def test_verify_ends_as_the_answer_means_where_no_image_can_be_told_of(images, function, status, code):
+    function.status, function.shapes = status, {"error": "not now"}
+    url = f"http://127.0.0.1:{function.server_address[1]}/"
+    done = run_kelp("verify", "--function-url", url, "--test-images", images, "--labels", "red")
+    assert done.returncode == code
+    assert done.stderr.splitlines()[-1] == "kelp: not now"
+
+
+def test_verify_counts_labels_once_for_all_images(images, function):
+    function.shapes = [rectangle(0, 0, 9, 9, label="Porites"), rectangle(0, 0, 9, 9, label="Porites")]
+    url = f"http://127.0.0.1:{function.server_address[1]}/"
+    done = run_kelp(
+        "verify", "--function-url", url, "--test-images", images, "--labels", "Acropora", "-o", "json"
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("Porites") == 1
+    assert "label 'Porites' is none of --labels (6 shapes in 3 images)" in done.stderr
+    told = json.loads(done.stdout)
+    assert told["bad"] == 3
+    assert told["results"][0]["faults"] == ["label 'Porites' is none of --labels (2 shapes)"]
 
 
 def test_verify_says_which_image_was_not_answered(images, function):

@@ -6,12 +6,15 @@ import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kelp.cli.output import DocumentOption, print_document, print_fields
 from kelp.cli.parameters import SetOption, parse_set
+
+if TYPE_CHECKING:
+    from kelp.cli.targets import Target
 
 app = typer.Typer(rich_markup_mode=None)
 PERCENTILES = (50, 90, 95, 99)
@@ -36,16 +39,16 @@ def bench(
     from kelp.cli.targets import target_of
 
     files = image_files([test_images])
-    images = [path.read_bytes() for path in files]
+    images = [(path, path.read_bytes()) for path in files]
     with target_of(function_url, parameters=parse_set(settings), labels=None, timeout_s=timeout) as target:
         with counting(f"{target.name}: warming up", warmup) as bar:
-            for image in itertools.islice(itertools.cycle(images), warmup):
-                target.answer(image)
+            for path, image in itertools.islice(itertools.cycle(images), warmup):
+                _ask(target, path, image)
                 bar.done()
 
-        def measured(image: bytes) -> float:
+        def measured(named: tuple[Path, bytes]) -> float:
             begun = time.perf_counter()
-            target.answer(image)
+            _ask(target, *named)
             seconds = time.perf_counter() - begun
             running.done()
             return seconds
@@ -79,6 +82,18 @@ def bench(
     lines["Min / Max"] = f"{found['min_ms']:.1f} / {found['max_ms']:.1f} ms"
     lines["Runs"] = f"{num_runs}, {concurrency} at once"
     print_fields(lines)
+
+
+def _ask(target: Target, path: Path, image: bytes) -> None:
+    from kelp.errors import Forbidden, KelpError, NotFound, NotReady, OutOfMemory, Unauthorized
+
+    try:
+        target.answer(image)
+    except KelpError as error:
+        # Not where it would be the same with any other image.
+        if isinstance(error, OutOfMemory) or not isinstance(error, NotReady | Unauthorized | Forbidden | NotFound):
+            error.message = f"{path}: {error.message}"
+        raise
 
 
 def _sizes(files: list[Path]) -> str:

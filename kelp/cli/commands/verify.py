@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +38,9 @@ def verify(
 
     files = image_files([test_images])
     allowed = [name.strip() for name in labels.split(",")] if labels else None
+    unknown = "is none of --labels" if allowed else "is not the card's"
     results: list[dict[str, Any]] = []
+    strays: dict[str, list[int]] = {}  # label → its shapes in each image that has any
     with (
         target_of(function_url, parameters=parse_set(settings), labels=allowed, timeout_s=timeout) as target,
         counting(target.name, len(files)) as bar,
@@ -45,13 +48,18 @@ def verify(
         if target.labels is None:
             say("kelp: the labels are not known, and not checked; --labels names them")
         for path in files:
-            results.append(_checked(target, path))
+            result, found = _checked(target, path)
+            for fault in result["faults"]:
+                say(f"kelp: {path}: {fault}")
+            for label, count in found.items():
+                strays.setdefault(label, []).append(count)
+                result["faults"].append(f"label '{label}' {unknown} ({_counted(count, 'shape')})")
+            results.append(result)
             bar.done()
         name = target.name
+    for label, counts in strays.items():
+        say(f"kelp: label '{label}' {unknown} ({_counted(sum(counts), 'shape')} in {_counted(len(counts), 'image')})")
     bad = [result for result in results if result["faults"]]
-    for result in bad:
-        for fault in result["faults"]:
-            say(f"kelp: {result['image']}: {fault}")
     summary = {"model": name, "images": len(results), "shapes": sum(r["shapes"] for r in results), "bad": len(bad)}
     if output is not None:
         print_document({**summary, "results": results}, output)
@@ -62,32 +70,41 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def _checked(target: Target, path: Path) -> dict[str, Any]:
-    from kelp.errors import KelpError
+def _checked(target: Target, path: Path) -> tuple[dict[str, Any], Counter[str]]:
+    """The image's result, and the labels that it should not have, counted. KelpError where nobody answers, or not in
+    time, or not to this caller: what holds of the images is not known then."""
+    from kelp.errors import Forbidden, KelpError, NotReady, OutOfMemory, TooLate, Unauthorized
 
     result: dict[str, Any] = {"image": str(path), "shapes": 0, "faults": []}
+    strays: Counter[str] = Counter()
     try:
         shapes = target.answer(path.read_bytes())
     except KelpError as error:
+        if isinstance(error, NotReady | TooLate | Unauthorized | Forbidden) and not isinstance(error, OutOfMemory):
+            raise
         result["faults"] = [error.message]
-        return result
+        return result, strays
     result["shapes"] = len(shapes)
     size = _size(path)
     if size is None:
         result["faults"].append("the image cannot be read here")
-        return result
+        return result, strays
     width, height = size
     allowed = set(target.labels or ())
     for index, shape in enumerate(shapes):
         if target.labels is not None and shape.label not in allowed:
-            result["faults"].append(f"shape {index}: label '{shape.label}' is not the card's")
+            strays[shape.label] += 1
         if not len(shape.points):
             continue
         low, high = shape.points.min(axis=0), shape.points.max(axis=0)
         if low.min() < -_EDGE_PX or high[0] > width + _EDGE_PX or high[1] > height + _EDGE_PX:
             span = f"{low[0]:.1f},{low[1]:.1f} to {high[0]:.1f},{high[1]:.1f}"
             result["faults"].append(f"shape {index} ('{shape.label}'): {span} leaves the image of {width}x{height}")
-    return result
+    return result, strays
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _size(path: Path) -> tuple[int, int] | None:
