@@ -18,19 +18,43 @@ _RUNTIMES_S = 120.0
 
 @dataclass(slots=True)
 class Checked:
-    """card: None where it cannot be read; notes: what could not be checked here."""
+    """card: None where it cannot be read; missing: no such file, or no card in the folder; notes: what
+    could not be checked here."""
 
     path: Path
     card: Card | None = None
+    missing: bool = False
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def check_cards(paths: Sequence[Path], *, fetch_weights: bool) -> list[Checked]:
-    """The cards one by one: schema, weights, and what their runtimes know of settings and tasks."""
-    found = [_checked(path, fetch_weights=fetch_weights) for path in paths]
+    """The cards of `paths`, files or folders of them, one by one: schema, weights, what their runtimes know of settings
+    and tasks, and names that stand twice in a folder."""
+    found: list[Checked] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(_checked(path, fetch_weights=fetch_weights))
+            continue
+        files = sorted(p for p in path.iterdir() if p.suffix in {".yaml", ".yml"} and not p.name.startswith("."))
+        if not files:
+            found.append(Checked(path, missing=True, faults=[f"{path}: holds no model card (*.yaml)"]))
+        cards = [_checked(file, fetch_weights=fetch_weights) for file in files]
+        _compare_names(cards)
+        found += cards
     _ask_runtimes([checked for checked in found if checked.card is not None])
     return found
+
+
+def _compare_names(folder: Sequence[Checked]) -> None:
+    origin: dict[str, Path] = {}
+    for checked in folder:
+        if checked.card is None:
+            continue
+        name = checked.card.model_name
+        if name in origin:
+            checked.faults.append(f"{checked.path}: name: '{name}' is already described by {origin[name]}")
+        origin.setdefault(name, checked.path)
 
 
 def _checked(path: Path, *, fetch_weights: bool) -> Checked:
@@ -38,6 +62,10 @@ def _checked(path: Path, *, fetch_weights: bool) -> Checked:
     from kelp.weights import default_cache, weights_faults
 
     checked = Checked(path)
+    if not path.exists():
+        checked.missing = True
+        checked.faults.append(f"{path}: cannot be read: no such file or folder")
+        return checked
     try:
         checked.card = card = load_card(path, check_settings=False)
         checked.faults += [f"{path}: {fault}" for fault in weights_faults(card)]

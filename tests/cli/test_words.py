@@ -154,6 +154,25 @@ def test_cards_are_checked_line_by_line(tmp_path):
     twice = run_kelp("card", "check", tmp_path)
     assert twice.returncode == 1
     assert "already described" in twice.stderr
+    assert [entry["ok"] for entry in json.loads(run_kelp("card", "check", tmp_path, "-o", "json").stdout)] == [
+        True,
+        False,
+    ]
+
+
+def test_a_card_that_is_missing_does_not_hide_what_is_wrong_with_the_others(tmp_path):
+    (tmp_path / "w").write_bytes(b"w")
+    (tmp_path / "a.yaml").write_text(json.dumps({**WHOLE, "colour": "red"}))
+    (tmp_path / "good.yaml").write_text(json.dumps(WHOLE))
+    (tmp_path / "empty").mkdir()
+    names = ["a.yaml", "missing.yaml", "empty", "good.yaml"]
+    done = run_kelp("card", "check", *(tmp_path / name for name in names))
+    assert done.returncode == 2
+    for told in ("a.yaml: colour: unknown", "missing.yaml: cannot be read", "empty: holds no model card"):
+        assert told in done.stderr
+    assert "good.yaml: reef: ok" in done.stdout
+    listed = json.loads(run_kelp("card", "check", *(tmp_path / name for name in names), "-o", "json").stdout)
+    assert [entry["ok"] for entry in listed] == [False, False, False, True]
 
 
 WHOLE = {"name": "reef", "runtime": "yolo", "task": "segment", "weights": {"uri": "w"}}

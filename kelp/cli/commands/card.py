@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kelp.cli.exits import FAILED
+from kelp.cli.exits import FAILED, USAGE
 from kelp.cli.output import Document, DocumentOption, print_document, say
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Check model cards, or print their schema.")
@@ -20,11 +20,10 @@ def check(
     output: DocumentOption = None,
 ) -> None:
     """Check cards: fields, weights on this machine, the runtime's settings. Each fault is a line: file, field, what was
-    expected. Exits 1 where there is any."""
+    expected. Exits 1 where there is any, 2 where a file is not there."""
     from kelp.cli.checking import check_cards
 
-    results = check_cards(_files(cards), fetch_weights=weights)
-    twice = [] if any(result.faults for result in results) else _described_twice(cards)
+    results = check_cards(cards, fetch_weights=weights)
     if output is not None:
         print_document(
             [
@@ -44,10 +43,8 @@ def check(
             say(f"kelp: {line}")
         if output is None and result.card and not result.faults:
             typer.echo(f"{result.path}: {result.card.model_name}: ok")
-    for fault in twice:
-        say(f"kelp: {fault}")
-    if twice or any(result.faults for result in results):
-        raise typer.Exit(FAILED)
+    if any(result.faults for result in results):
+        raise typer.Exit(USAGE if any(result.missing for result in results) else FAILED)
 
 
 @app.command()
@@ -56,34 +53,3 @@ def schema(output: DocumentOption = None) -> None:
     from kelp.card import card_json_schema
 
     print_document(card_json_schema(), output or Document.json)
-
-
-def _files(paths: list[Path]) -> list[Path]:
-    from kelp.cli.exits import UsageError
-
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            below = [p for p in path.iterdir() if p.suffix in {".yaml", ".yml"} and not p.name.startswith(".")]
-            if not below:
-                raise UsageError(f"{path}: holds no model card (*.yaml)")
-            found += sorted(below)
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UsageError(f"{path}: cannot be read: no such file or folder")
-    return found
-
-
-def _described_twice(paths: list[Path]) -> list[str]:
-    """Two cards of a folder with one name."""
-    from kelp.card import load_cards
-    from kelp.card.load import CardError
-
-    faults = []
-    for folder in filter(Path.is_dir, paths):
-        try:
-            load_cards(folder)
-        except CardError as error:
-            faults.append(error.message)
-    return faults
