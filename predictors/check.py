@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kelp.card import Card, load_card
-from kelp.card.load import settings_faults, shared_settings_faults
-from kelp.errors import InvalidRequest, KelpError
+from kelp.card.load import CardError, settings_faults, shared_settings_faults
+from kelp.card.partial import readable_part, without
+from kelp.errors import InvalidRequest, KelpError, NotFound
 from kelp.settings.model import settings_of
 from predictors.registry import factory_of
 
@@ -20,21 +21,34 @@ from predictors.registry import factory_of
 def main(paths: Sequence[str]) -> None:
     found = {}
     for path in paths:
-        faults, notes = check(load_card(path, check_settings=False))
-        found[path] = {"faults": faults, "notes": notes}
+        card, wrong = _readable(Path(path))
+        faults, notes = check(card, wrong)
+        found[path] = {"faults": without(wrong, faults), "notes": notes}
     print(json.dumps(found, ensure_ascii=False))  # noqa: T201
 
 
-def check(card: Card) -> tuple[list[str], list[str]]:
-    """Faults and notes. Nothing of the weights is read, so that they need not be here."""
+def _readable(path: Path) -> tuple[Card, frozenset[str]]:
+    try:
+        return load_card(path, check_settings=False), frozenset()
+    except CardError:
+        if part := readable_part(path):
+            return part
+        raise
+
+
+def check(card: Card, wrong: frozenset[str] = frozenset()) -> tuple[list[str], list[str]]:
+    """Faults and notes. Nothing of the weights is read, so that they need not be here. wrong: fields with stand-ins,
+    or left out."""
     files = {role: Path(entry.file or card.weights.uri) for role, entry in card.weights.by_role().items()}
     shared = shared_settings_faults(card)
     try:
         model = factory_of(card.runtime)(card, files)
     except InvalidRequest as error:  # it is there, but not installed here
         return shared, [f"its own settings are not checked: {error.message}"]
-    except KelpError as error:
+    except NotFound as error:
         return [f"runtime: {error.message}", *shared], []
+    except KelpError as error:  # of its task or its files
+        return [*([] if wrong & {"task", "weights"} else [f"runtime: {error.message}"]), *shared], []
     except Exception as error:  # a package that this runtime needs is not installed here, or it looks into the weights
         why = f"runtime '{card.runtime}' could not check them here ({type(error).__name__}: {error})"
         return shared, [f"its own settings are not checked: {why}"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from kelp.card.schema import Card
+from kelp.card.schema import SAME_NAME, Card
 from kelp.errors import InvalidRequest
 from kelp.settings.model import ModelSetting, parse_settings, settings_of
 
@@ -46,12 +46,7 @@ def parse_card(
     unknown: what becomes of fields that this version does not know; check_settings: whether a setting that all runtimes
     share must have a value that it can have.
     """
-    try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - both loaders are the safe one
-    except yaml.YAMLError as error:
-        raise CardError(f"{source}: not YAML: {_one_line(error)}") from None
-    if not isinstance(data, dict):
-        raise CardError(f"{source}: expected a mapping of fields, got {type(data).__name__}")
+    data = read_mapping(text, source=source)
     try:
         card = Card.model_validate(data, extra=unknown)
     except ValidationError as error:
@@ -59,6 +54,17 @@ def parse_card(
     if check_settings and (faults := shared_settings_faults(card)):
         raise CardError("\n".join(f"{source}: {fault}" for fault in faults))
     return card
+
+
+def read_mapping(text: str, *, source: str) -> dict[Any, Any]:
+    """The fields in `text` (YAML or JSON), not looked at yet. CardError where it is no mapping."""
+    try:
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - both loaders are the safe one
+    except yaml.YAMLError as error:
+        raise CardError(f"{source}: not YAML: {_one_line(error)}") from None
+    if not isinstance(data, dict):
+        raise CardError(f"{source}: expected a mapping of fields, got {type(data).__name__}")
+    return data
 
 
 def load_card(path: str | Path, *, check_settings: bool = True) -> Card:
@@ -70,7 +76,11 @@ def load_card(path: str | Path, *, check_settings: bool = True) -> Card:
         raise CardError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CardError(f"{path}: not UTF-8 text") from None
-    card = parse_card(text, source=str(path), check_settings=check_settings)
+    return seen_from(path, parse_card(text, source=str(path), check_settings=check_settings))
+
+
+def seen_from(path: Path, card: Card) -> Card:
+    """`card` of the file at `path`: a relative `weights.uri` becomes absolute."""
     uri = card.weights.uri
     if "://" in uri:
         return card
@@ -125,6 +135,9 @@ def _faults(error: ValidationError) -> list[str]:
         field = ".".join(str(part) for part in fault["loc"]) or "card"
         if fault["type"] == "extra_forbidden":
             lines.append(f"{field}: unknown field")
+        elif fault["type"] == SAME_NAME:
+            for index, first, name in fault["ctx"]["again"]:
+                lines.append(f"{field}.{index}.name: two labels have the same name, '{name}': {field}.{first} too")
         elif fault["type"] == "missing":
             lines.append(f"{field}: required, but not there")
         else:

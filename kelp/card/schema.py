@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from kelp.card.quantity import Bytes, Quantity
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Task = Literal["segment", "detect", "pose", "inpaint", "interact", "track", "classify"]
+SAME_NAME = "same_name"  # the type of the error of labels that have one name
 MigProfile = Annotated[str, StringConstraints(pattern=r"^[0-9]+g\.[0-9]+gb(\.[a-z.]+)?$")]
 LabelType = Literal[
     "any", "rectangle", "polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton", "tag"
@@ -235,11 +237,27 @@ class Card(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Card:
-        names = self.label_names()
-        if len(set(names)) != len(names):
-            raise ValueError("labels: two labels have the same name")
         if len(self.model_name) > 63:
             raise ValueError("name and version together are longer than 63 characters")
-        if self.grid_shape is not None and min(self.grid_shape) < 2:
-            raise ValueError("grid_shape: expected at least 2 rows and 2 columns")
         return self
+
+    # Of one field each, so that they are told beside the faults of the others.
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, labels: list[Label]) -> list[Label]:
+        first: dict[str, int] = {}
+        again = []
+        for index, label in enumerate(labels):
+            if label.name in first:
+                again.append((index, first[label.name], label.name))
+            first.setdefault(label.name, index)
+        if again:
+            raise PydanticCustomError(SAME_NAME, "two labels have the same name", {"again": again})
+        return labels
+
+    @field_validator("grid_shape")
+    @classmethod
+    def _grid_has_cells(cls, shape: tuple[int, int] | None) -> tuple[int, int] | None:
+        if shape is not None and min(shape) < 2:
+            raise ValueError("expected at least 2 rows and 2 columns")
+        return shape

@@ -18,11 +18,13 @@ _RUNTIMES_S = 120.0
 
 @dataclass(slots=True)
 class Checked:
-    """card: None where it cannot be read; missing: no such file, or no card in the folder; notes: what
-    could not be checked here."""
+    """card: None where a field is wrong; part: what is left of it then, without the fields `wrong`, else the card;
+    missing: no such file, or no card in the folder; notes: what could not be checked here."""
 
     path: Path
     card: Card | None = None
+    part: Card | None = None
+    wrong: frozenset[str] = frozenset()
     missing: bool = False
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -42,7 +44,7 @@ def check_cards(paths: Sequence[Path], *, fetch_weights: bool) -> list[Checked]:
         cards = [_checked(file, fetch_weights=fetch_weights) for file in files]
         _compare_names(cards)
         found += cards
-    _ask_runtimes([checked for checked in found if checked.card is not None])
+    _ask_runtimes([checked for checked in found if checked.part is not None])
     return found
 
 
@@ -59,6 +61,7 @@ def _compare_names(folder: Sequence[Checked]) -> None:
 
 def _checked(path: Path, *, fetch_weights: bool) -> Checked:
     from kelp.card import load_card
+    from kelp.card.partial import readable_part, without
     from kelp.weights import default_cache, weights_faults
 
     checked = Checked(path)
@@ -67,7 +70,7 @@ def _checked(path: Path, *, fetch_weights: bool) -> Checked:
         checked.faults.append(f"{path}: cannot be read: no such file or folder")
         return checked
     try:
-        checked.card = card = load_card(path, check_settings=False)
+        checked.part = checked.card = card = load_card(path, check_settings=False)
         checked.faults += [f"{path}: {fault}" for fault in weights_faults(card)]
         if fetch_weights and not checked.faults:
             from kelp.cli.progress import fetch_with_bar
@@ -75,12 +78,16 @@ def _checked(path: Path, *, fetch_weights: bool) -> Checked:
             fetch_with_bar(card, default_cache())
     except KelpError as error:
         checked.faults += error.message.splitlines()
+    if checked.card is None and (part := readable_part(path)):
+        checked.part, checked.wrong = part
+        checked.faults += [f"{path}: {fault}" for fault in without(checked.wrong, weights_faults(checked.part))]
     return checked
 
 
 def _ask_runtimes(cards: Sequence[Checked]) -> None:
     """By a process of their own room: which runtimes there are, and what each declares, is known nowhere else."""
     from kelp.card.load import shared_settings_faults
+    from kelp.card.partial import without
 
     if not cards:
         return
@@ -94,9 +101,9 @@ def _ask_runtimes(cards: Sequence[Checked]) -> None:
         else:
             why_not = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
     for checked in cards:
-        assert checked.card is not None
+        assert checked.part is not None
         answer = told.get(str(checked.path)) or {
-            "faults": shared_settings_faults(checked.card),
+            "faults": without(checked.wrong, shared_settings_faults(checked.part)),
             "notes": [f"runtime and its own settings are not checked: {why_not}"],
         }
         checked.faults += [f"{checked.path}: {fault}" for fault in answer["faults"]]

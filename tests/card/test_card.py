@@ -38,7 +38,11 @@ def test_defaults_are_the_documented_ones() -> None:
         (with_line("limits: {body: lots}"), "x.yaml: limits.body: expected a size such as 64Mi"),
         (with_line("scale: {min: 2, max: 1}"), "x.yaml: scale: scale.min is above scale.max"),
         (with_line("settings: {conf_threshold: 2}"), "'conf_threshold': expected a number from 0 to 1, got 2"),
-        (with_line("labels: [{name: a}, {name: a}]"), "two labels have the same name"),
+        (
+            with_line("labels: [{name: a}, {name: a}]"),
+            "labels.1.name: two labels have the same name, 'a': labels.0 too",
+        ),
+        (with_line("grid_shape: [1, 9]"), "grid_shape: expected at least 2 rows and 2 columns"),
         (with_line("labels: [{name: a, type: skeleton}]"), "x.yaml: labels.0: a skeleton, and only a skeleton"),
         (with_line("resources: {limits: {cpu: many}}"), "x.yaml: resources.limits.cpu: expected a Kubernetes quantity"),
         (SMALL.replace("corals", "Corals!"), "x.yaml: name: "),

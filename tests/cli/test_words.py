@@ -160,6 +160,36 @@ def test_cards_are_checked_line_by_line(tmp_path):
     ]
 
 
+def test_a_wrong_field_does_not_hide_what_is_wrong_with_the_others(tmp_path):
+    card = tmp_path / "reef.yaml"
+    labels = [{"name": "a"}, {"name": "b"}, {"name": "a"}, {"name": "b"}]
+    given = {
+        **WHOLE, "runtime": "nope", "colour": "red", "grid_shape": [1, 1], "labels": labels,
+        "settings": {"conf_threshold": 7},
+    }  # fmt: skip
+    card.write_text(json.dumps(given))
+    done = run_kelp("card", "check", card)
+    assert done.returncode == 1
+    assert {line.removeprefix(f"kelp: {card}: ").partition(": ")[0] for line in done.stderr.splitlines()} == {
+        "colour", "grid_shape", "labels.2.name", "labels.3.name", "weights", "runtime", "settings.conf_threshold",
+    }  # fmt: skip
+    card.write_text(json.dumps({**given, "runtime": "yolo", "settings": {"no_such": 1}}))
+    assert "settings.no_such: unknown setting" in run_kelp("card", "check", card).stderr
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("name", "A Reef"), ("runtime", 7), ("task", "fly"), ("weights", {"url": "w"}), ("version", 7)]
+)
+def test_nothing_is_said_of_what_stands_in_for_a_wrong_field(tmp_path, field, value):
+    (tmp_path / "w").write_bytes(b"w")
+    card = tmp_path / "reef.yaml"
+    card.write_text(json.dumps({**WHOLE, field: value, "colour": "red"}))
+    lines = [line.removeprefix(f"kelp: {card}: ") for line in run_kelp("card", "check", card).stderr.splitlines()]
+    faults = [line.partition(":")[0].partition(".")[0] for line in lines if "not checked" not in line]
+    assert set(faults) == {field, "colour"}
+    assert len(set(lines)) == len(lines)
+
+
 def test_a_card_that_is_missing_does_not_hide_what_is_wrong_with_the_others(tmp_path):
     (tmp_path / "w").write_bytes(b"w")
     (tmp_path / "a.yaml").write_text(json.dumps({**WHOLE, "colour": "red"}))
