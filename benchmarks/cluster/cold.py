@@ -54,9 +54,16 @@ def script(stage: Stage, number: int) -> dict[str, float]:
     with PodWatch(stage.cluster, stage.ns, f"app={name}") as watch:
         time.sleep(1)  # the watch is open
         stage.cluster.apply(stage.script(name), ns=stage.ns)
-        said = wait_for(lambda: stage.cluster.logs(name, stage.ns).strip(), "the script's word", 120, 0.5)
+        wait_for(lambda: _ended(stage, name), "the script's end", 120, 0.5)
+    said = stage.cluster.logs(name, stage.ns)
     stage.cluster.delete("pod", name, stage.ns, wait=False)
     return {"total": float(said.split()[-1]) - watch.seen[name]["created"]}
+
+
+def _ended(stage: Stage, name: str) -> bool:
+    phase = stage.cluster.get("pod", name, stage.ns)["status"]["phase"]
+    assert phase != "Failed", stage.cluster.logs(name, stage.ns)
+    return bool(phase == "Succeeded")
 
 
 def _asked(stage: Stage, name: str, protocol: str, given: str) -> dict[str, Any]:
