@@ -80,6 +80,13 @@ def test_a_place_that_is_none_is_told_before_a_model_is_called(photos, tmp_path,
     assert "a.jpg is a folder" in refused(command, photos / "a.jpg", "--save", tmp_path / "out")
 
 
+def test_a_request_of_ones_own_is_not_drawn(tmp_path):
+    done = run_kelp("invoke", "reef", "--body", "{}", "--save", tmp_path / "out", KELP_V2_URL=NOBODY)
+    assert done.returncode == 2
+    assert "--save goes with --image" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_every_image_has_a_place_of_its_own(photos, tmp_path):
     (tmp_path / "more").mkdir()
     for name in ("a.png", "a-2.jpg"):

@@ -42,6 +42,8 @@ def invoke(
     """Call a model once, wherever it runs: with images, or with a V2 request of your own. It wakes if it sleeps."""
     if bool(images) == (body is not None):
         raise UsageError("expected --image or --body")
+    if body is not None and save is not None:
+        raise UsageError("--save goes with --image: what --body is answered is printed")
     from kelp.cli.images import image_files
     from kelp.cli.saving import places_for
 
