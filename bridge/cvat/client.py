@@ -41,6 +41,10 @@ class Cvat:
         task: dict[str, Any] = await self._transport.get(f"/api/tasks/{task_id}")
         return task
 
+    async def project(self, project_id: int) -> dict[str, Any]:
+        project: dict[str, Any] = await self._transport.get(f"/api/projects/{project_id}")
+        return project
+
     async def data_request(self, task_id: int) -> dict[str, Any]:
         """State of the request that gives a task its data; CvatGone some minutes after its end."""
         name = f"action=create&target=task&target_id={task_id}"

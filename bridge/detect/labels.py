@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.cvat.objects import Attribute, Label
+from bridge.events.label_names import listed, match_name, with_labels_of
 from bridge.events.parameters import DetectParameters
 from kelp.detections.cvat_annotations import AttributeValue, ScoreAttribute, Target
 from kelp.detections.shape_kind import ModelOutput, shape_kind
@@ -33,8 +34,8 @@ class Resolution:
         if not self.missing:
             return "no label of the model is left: label_map and labels drop them all"
         return (
-            f"none of the model's labels is in the project: the model has {_listed(self.missing)}; "
-            f"the project has {_listed(project) or 'none'}. label_map=model:project,… can connect them"
+            f"none of the model's labels is in the project: the model has {listed(self.missing)}; "
+            f"the project has {listed(project) or 'none'}. label_map=model:project,… can connect them"
         )
 
 
@@ -50,7 +51,10 @@ def resolve(
 
     Names match exactly, else by a unique match without case. `points`: names of the keypoints in
     order, by model label, for skeletons (where the model names none, the sublabels' own order counts).
+    InvalidRequest where `parameters` name labels that the model lacks; without `names` nobody can tell yet.
     """
+    if names:
+        parameters = with_labels_of(names, parameters)
     targets: dict[str, Target] = {}
     missing, dropped, unsuited = [], [], {}
     for name in names:
@@ -80,11 +84,8 @@ def defaults_of(labels: Sequence[Label]) -> dict[int, str]:
 
 
 def _match(name: str, labels: Sequence[Label]) -> Label | None:
-    for label in labels:
-        if label.name == name:
-            return label
-    alike = [label for label in labels if label.name.casefold() == name.casefold()]
-    return alike[0] if len(alike) == 1 else None
+    found = match_name(name, [label.name for label in labels])
+    return next((label for label in labels if label.name == found), None)
 
 
 def _target(label: Label, settings: Mapping[str, Any], found: ModelOutput, points: Sequence[str]) -> Target | str:
@@ -110,7 +111,7 @@ def _in_order(label: Label, points: Sequence[str]) -> Sequence[Label] | str:
         return label.sublabels
     parts = [_match(point, label.sublabels) for point in points]
     if lacking := [point for point, part in zip(points, parts, strict=True) if part is None]:
-        return f"the skeleton '{label.name}' lacks the points {_listed(lacking)}"
+        return f"the skeleton '{label.name}' lacks the points {listed(lacking)}"
     return [part for part in parts if part is not None]
 
 
@@ -141,8 +142,3 @@ def _score(label: Label) -> ScoreAttribute | None:
                 continue
             return ScoreAttribute(attribute.id, maximum, step)
     return None
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

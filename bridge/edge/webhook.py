@@ -74,7 +74,7 @@ class DetectWebhook:
         """Status and answer for a decoded payload; the reconciler comes in here too."""
         meaning = read_payload(payload)
         if isinstance(meaning, Ping):
-            await self._catalog.check(parameters.model)
+            await self._catalog.check(parameters)
             return 200, {"outcome": "pong"}
         if isinstance(meaning, Ignored):
             return 200, {"outcome": "ignored", "reason": meaning.reason}
@@ -82,7 +82,7 @@ class DetectWebhook:
             wanted = ", ".join(sorted(parameters.on))
             happened = ", ".join(sorted(meaning.triggers))
             return 200, {"outcome": "ignored", "reason": f"this webhook acts on {wanted}, not on {happened}"}
-        await self._catalog.check(parameters.model)
+        await self._catalog.check(parameters)
         run = self._run(meaning, parameters)
         is_new = await self._intake.accept(run)
         log.boundary("run_accepted", run=run.id)

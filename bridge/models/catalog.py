@@ -10,12 +10,14 @@ import time
 import sqlalchemy as sa
 
 from bridge import log
+from bridge.events.label_names import with_labels_of
+from bridge.events.parameters import DetectParameters
 from bridge.models.card import START_TIMEOUT_S, ModelCard
 from bridge.models.source import Models
 from bridge.store.bulk import insert_many
 from bridge.store.database import Database
 from bridge.store.tables import models as seen_models
-from kelp.errors import KelpError, NotFound
+from kelp.errors import InvalidRequest, KelpError, NotFound
 
 REFRESH_SECONDS = 15.0
 FRESH_SECONDS = 60.0
@@ -78,8 +80,29 @@ class Catalog:
             self._refreshing = asyncio.create_task(self._refresh(sure))
         await asyncio.shield(self._refreshing)
 
-    async def check(self, model: str) -> None:
-        """NotFound for a model that was never seen, while the list is fresh; anything else is given its chance."""
+    async def check(self, parameters: DetectParameters) -> None:
+        """NotFound for a model that was never seen, InvalidRequest for labels that its card does not list; both only
+        while the list is fresh. Anything else is given its chance, and its run judges.
+        """
+        await self._check_model(parameters.model)
+        if parameters.label_map or parameters.labels is not None:
+            await self._check_labels(parameters)
+
+    async def _check_labels(self, parameters: DetectParameters) -> None:
+        _, card = self._cards.get(parameters.model, (0.0, None))
+        if card is not None and (not card.labels or _fits(card, parameters)):
+            return
+        # As the refusal is final, it is by the card of now, or not at all.
+        if not self.is_fresh or self.problem is not None:
+            return
+        try:
+            card = await asyncio.wait_for(self.card(parameters.model), LOOK_AGAIN_S)
+        except (KelpError, TimeoutError):
+            return
+        if card.labels:
+            with_labels_of(card.labels, parameters)
+
+    async def _check_model(self, model: str) -> None:
         if model in self.known:
             return
         never = self._tried_at == float("-inf")
@@ -117,7 +140,9 @@ class Catalog:
             self._tell(error.message)
             return
         names = listing.names
-        for name in names - self._cards.keys():
+        # Labels that a card leaves to the weights are learned by a run: such a card is read again and again.
+        complete = {name for name, (_, card) in self._cards.items() if card.labels}
+        for name in names - complete:
             with contextlib.suppress(KelpError):  # one that cannot tell about itself hides no other
                 await self.card(name)
         self._own_settings = frozenset(name for _, card in self._cards.values() for name in card.settings)
@@ -135,3 +160,11 @@ class Catalog:
         if problem is not None and self.problem is None:
             log.event("models_unknown", level=logging.WARNING, problem=problem)
         self.problem = problem
+
+
+def _fits(card: ModelCard, parameters: DetectParameters) -> bool:
+    try:
+        with_labels_of(card.labels, parameters)
+    except InvalidRequest:
+        return False
+    return True

@@ -58,11 +58,12 @@ async def ask(services: Services, request: Request) -> Asked:
 
 async def _asked(services: Services, request: Request) -> Asked:
     parameters = _parameters(services, request)
-    await services.catalog.check(parameters.model)
+    await services.catalog.check(parameters)
     try:
         jobs = await _jobs(services, request)
-    except CvatGone:  # of a task or project that is gone CVAT lists no jobs
-        raise NotFound(f"job {request.job} is not in CVAT", code="no_such_job") from None
+    except CvatGone:
+        what, number = _asked_of(request)
+        raise NotFound(f"{what} {number} is not in CVAT", code=f"no_such_{what}") from None
     except CvatRefused as error:
         raise _refusal(error) from None
     batch = uuid.uuid4().hex if request.job is None else None
@@ -89,15 +90,23 @@ def _parameters(services: Services, request: Request) -> DetectParameters:
 
 
 async def _jobs(services: Services, request: Request) -> list[Job]:
-    given = [name for name in ("job", "task", "project") if getattr(request, name) is not None]
-    if len(given) != 1:
+    cvat = services.cvat
+    what, number = _asked_of(request)
+    if what == "job":
+        return [await cvat.job(number)]
+    jobs, look = (cvat.jobs_of_task, cvat.task) if what == "task" else (cvat.jobs_of_project, cvat.project)
+    found = await jobs(number)
+    if not found:
+        await look(number)  # of one that is not there CVAT lists no jobs either
+    return found
+
+
+def _asked_of(request: Request) -> tuple[str, int]:
+    given = {name: getattr(request, name) for name in ("job", "task", "project")}
+    named = [(name, number) for name, number in given.items() if number is not None]
+    if len(named) != 1:
         raise InvalidRequest("expected exactly one of job, task and project", code="invalid_parameter")
-    if request.job is not None:
-        return [await services.cvat.job(request.job)]
-    if request.task is not None:
-        return await services.cvat.jobs_of_task(request.task)
-    assert request.project is not None
-    return await services.cvat.jobs_of_project(request.project)
+    return named[0]
 
 
 def _run(services: Services, request: Request, job: Job, parameters: DetectParameters, batch: str | None) -> NewRun:

@@ -254,6 +254,30 @@ def test_labels_that_a_card_leaves_to_the_weights_are_learned_once_the_model_is_
     assert asked == 1, "known labels that fit nothing end a run before it infers"
 
 
+def test_a_misspelt_label_of_a_model_whose_card_names_none_ends_the_run_before_it_touches_the_job(
+    cluster: KubeApiServer, gateway: FaultProxy, cvat: Cvat, folder: Path
+) -> None:
+    deploy(cluster)
+    with bridge_on(cluster, folder, cvat, gateway.url) as bridge:
+        listed(bridge)
+        project, job = started(cvat, bridge)
+        assert bridge.wait_run(job=job)["state"] == "completed"
+        before = cvat.shapes(job)
+        assert held(cvat, project, job) == found_by_seed(3)
+    deploy(cluster, labels=[])
+    with bridge_on(cluster, folder, cvat, gateway.url) as bridge:
+        listed(bridge)
+        wish = {"job": job, "model": MODEL, "parameters": {"labels": ["gren"], "label_map": {"Red": "red"}}}
+        asked = bridge.post("/api/v1/runs", wish)
+        assert asked.status_code == 202, asked.text
+        run = bridge.wait_run(asked.json()["runs"][0])
+        assert run["state"] == "failed"
+        assert f"parameter 'labels': {MODEL} has no label 'gren'; it has: red, green, blue" in run["reason"]
+        assert cvat.shapes(job) == before
+        # It is known from now on.
+        wait_for(lambda: bridge.post("/api/v1/runs", wish).status_code == 400)
+
+
 def test_what_stands_between_does_not_end_a_run(
     cluster: KubeApiServer, gateway: FaultProxy, cvat: Cvat, folder: Path
 ) -> None:

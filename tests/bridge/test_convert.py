@@ -16,6 +16,7 @@ from bridge.detect.labels import defaults_of, resolve
 from bridge.detect.validate import fault
 from bridge.events.parameters import parse_query
 from kelp.detections import Detections
+from kelp.errors import InvalidRequest
 
 SIZE = (100, 200)
 
@@ -201,22 +202,35 @@ MATCHES = [
     ("sand", "&label_map=sand:rock", "Rock"),
     ("sand", "&label_map=sand:ROCK", "Rock"),
     ("rock", "&label_map=rock:", None),
-    ("rock", "&labels=coral", None),
-    ("rock", "&labels=rock,coral", "Rock"),
+    ("rock", "&labels=sea", None),
+    ("rock", "&labels=rock,sea", "Rock"),
+    ("rock", "&labels=ROCK", "Rock"),
+    ("rock", "&label_map=Rock:coral", "coral"),
 ]
 
 
 @pytest.mark.parametrize(("name", "query", "goes_to"), MATCHES)
 def test_labels_match_exactly_or_else_uniquely_without_case(name: str, query: str, goes_to: str | None) -> None:
     labels = [label(n, text) for n, text in enumerate(NAMES)]
-    resolution = resolve([name], labels, parse_query("model_name=m" + query), "masks")
+    resolution = resolve([name, "sea"], labels, parse_query("model_name=m" + query), "masks")
     target = resolution.targets.get(name)
     assert (None if target is None else NAMES[target.label_id]) == goes_to
 
 
+@pytest.mark.parametrize("query", ["&labels=rok", "&label_map=rok:rock", "&labels=CORAL", "&label_map=rock:a,Rock:b"])
+def test_a_label_that_the_model_lacks_is_never_taken_for_none(query: str) -> None:
+    with pytest.raises(InvalidRequest, match="parameter 'label"):
+        resolve(["coral", "Coral", "rock"], [], parse_query("model_name=m" + query), "masks")
+    resolve([], [], parse_query("model_name=m" + query), "masks")  # nobody knows the model's labels yet
+
+
 @pytest.mark.parametrize(
     ("query", "told"),
-    [("", "label_map"), ("&label_map=coral:,rock:", "drop them all"), ("&labels=sand", "drop them all")],
+    [
+        ("", "label_map"),
+        ("&label_map=coral:,rock:", "drop them all"),
+        ("&labels=coral&label_map=coral:", "drop them all"),
+    ],
 )
 def test_no_label_left_is_told_in_words(query: str, told: str) -> None:
     labels = [label(1, "Acropora")]
