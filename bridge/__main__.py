@@ -8,6 +8,7 @@ import sys
 from bridge import log
 from bridge.settings import BridgeSettings
 from kelp import tracing
+from kelp.errors import NotReady
 from kelp.settings.process import SettingsError
 
 
@@ -24,6 +25,9 @@ def main() -> int:
     except SettingsError as error:
         print(f"bridge: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    except NotReady as error:
+        print(f"bridge: {error}", file=sys.stderr)  # noqa: T201
+        return 3
     finally:
         tracing.stop()
     return 0

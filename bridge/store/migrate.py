@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from bridge import log
+from kelp.errors import Unreachable
 from kelp.settings.process import SettingsError
 
 HEAD = "0001"
@@ -14,7 +16,19 @@ _FOLDER = Path(__file__).parent / "migrations"
 
 
 def upgrade(engine: sa.Engine) -> None:
-    """Apply what is missing in one transaction, under a lock. SettingsError if a newer release made the tables."""
+    """Apply what is missing in one transaction, under a lock. SettingsError if a newer release made the tables,
+    Unreachable where there is no database to work with.
+    """
+    try:
+        _upgrade(engine)
+    except exc.OperationalError as error:
+        # The driver's own words name host and port, and no password; on several lines, though.
+        why = " ".join(str(error.orig).split())
+        what = f"KELP_DATABASE_URL: the database cannot be used: {why}"
+        raise Unreachable(what, code="database_unavailable") from None
+
+
+def _upgrade(engine: sa.Engine) -> None:
     with engine.begin() as connection:  # SQLite: this takes the write lock
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('kelp:migrate', 0))"))

@@ -147,6 +147,19 @@ def test_a_taken_port_names_itself_and_its_holder(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_database_that_is_down_is_told_in_one_line_without_its_password() -> None:
+    with socket.socket() as taken:  # bound and not listening: who calls here is refused
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        url = f"postgresql://kelp:hunter2@127.0.0.1:{port}/kelp"
+        ended = start(database_url=url, port=0, metrics_port=0, cvat_url="http://127.0.0.1:9")
+    assert ended.returncode == 3
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("bridge: KELP_DATABASE_URL: ")
+    assert str(port) in line
+    assert "hunter2" not in line
+
+
 def test_a_wrong_setting_ends_the_process_with_one_line() -> None:
     ended = start(cvat_url="nonsense", log_format="xml")
     assert ended.returncode == 2
