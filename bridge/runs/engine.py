@@ -9,6 +9,7 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig
 
 from bridge import log
@@ -31,9 +32,9 @@ async def start(services: Services) -> Engine:
     workflow.bind(services)
     membership = Membership(services, name)
     await membership.join()
-    _launch(services)
+    own = _launch(services)
     await membership.take_up_unstarted()
-    engine = Engine(services, name, membership)
+    engine = Engine(services, name, membership, own)
     scheduler = Scheduler(services, services.news)
     engine.spawn(membership.run)
     engine.spawn(scheduler.run)
@@ -43,10 +44,12 @@ async def start(services: Services) -> Engine:
 
 
 class Engine:
-    def __init__(self, services: Services, name: Name, membership: Membership) -> None:
+    def __init__(self, services: Services, name: Name, membership: Membership, own: sa.Engine | None) -> None:
+        """`own`: the database engine that was made for DBOS, which leaves it open."""
         self._services = services
         self._name = name
         self._membership = membership
+        self._own = own
         self._tasks: list[asyncio.Task[None]] = []
 
     def spawn(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -63,6 +66,8 @@ class Engine:
             await self._membership.leave()
         workflow.bind(None)
         await asyncio.to_thread(DBOS.destroy)
+        if self._own is not None:
+            self._own.dispose()
         self._name.release()
 
 
@@ -73,8 +78,11 @@ async def _count(scheduler: Scheduler) -> None:
         await asyncio.sleep(COUNT_SECONDS)
 
 
-def _launch(services: Services) -> None:
-    """Launch DBOS: on SQLite in a file beside ours, on PostgreSQL in a schema of the same database."""
+def _launch(services: Services) -> sa.Engine | None:
+    """Launch DBOS: on SQLite in a file beside ours, by the engine returned; on PostgreSQL in a schema of the same
+    database.
+    """
+    own: sa.Engine | None = None
     url = services.database.url
     config: DBOSConfig = {
         "name": NAME,
@@ -85,13 +93,14 @@ def _launch(services: Services) -> None:
     }
     if services.database.is_sqlite:
         config["system_database_url"] = f"sqlite:///{workflows.file_of(url)}"
-        config["system_database_engine"] = workflows.engine_of(workflows.file_of(url))
+        config["system_database_engine"] = own = workflows.engine_of(workflows.file_of(url))
     else:
         config["system_database_url"] = url.render_as_string(hide_password=False)
     # Its environment variables are meant for its own cloud.
     os.environ.pop("DBOS__APPVERSION", None)
     # Else it adds a handler of its own; what it warns of goes where everything goes.
-    own = logging.getLogger("dbos")
-    own.handlers[:], own.propagate = [logging.NullHandler()], True
+    logger = logging.getLogger("dbos")
+    logger.handlers[:], logger.propagate = [logging.NullHandler()], True
     DBOS(config=config)
     DBOS.launch()
+    return own

@@ -42,12 +42,14 @@ class Database:
             self.engine = _postgres(self.url)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="kelp-reader")
         self._writer: Writer | None = None
+        self._checkpoints: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to write, once the tables are there."""
         self._writer = Writer(self.engine)
         if self.is_sqlite:
-            threading.Thread(target=self._checkpoint, name="kelp-checkpoint", daemon=True).start()
+            self._checkpoints = threading.Thread(target=self._checkpoint, name="kelp-checkpoint", daemon=True)
+            self._checkpoints.start()
 
     async def write(self, work: Work[T], *, patience_s: float = 60.0) -> T:
         """Run `work` in a transaction and return its result once that is durable; see `Writer`."""
@@ -70,7 +72,9 @@ class Database:
         if self._writer is not None:
             self._writer.close()
         self._readers.shutdown(wait=True)
-        self.engine.dispose()
+        if self._checkpoints is not None:
+            self._checkpoints.join(timeout=30)
+        self.engine.dispose()  # SQLite's last connection takes the write-ahead log with it
         if self._lock is not None:
             self._lock.close()
 
