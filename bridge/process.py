@@ -79,7 +79,7 @@ class Bridge:
         health.started = True
         for name, listener in listeners.items():
             log.announce("listening", listener=name, port=listener.port)  # who gave port 0 waits for it
-        _say_who_is_served(settings)
+        _say_what_is_not_set(settings)
         engine = await asyncio.to_thread(importlib.import_module, "bridge.runs.engine")
         running = await engine.start(services)
         self._spawn(reconciler.run)
@@ -126,7 +126,10 @@ class Bridge:
         self._tasks.append(asyncio.create_task(log.survive(work)))
 
 
-def _say_who_is_served(settings: BridgeSettings) -> None:
+def _say_what_is_not_set(settings: BridgeSettings) -> None:
+    if lacking := settings.cvat_lacks:
+        note = f"{lacking}; webhooks are written down, and wait"
+        log.event("no_cvat_access", level=logging.WARNING, note=note)
     if not settings.secrets:
         log.event(
             "no_webhook_secret",

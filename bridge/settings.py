@@ -105,6 +105,15 @@ class BridgeSettings(ProcessSettings):
         return f"{parts.scheme}://{(parts.hostname or '').lower()}{port}{parts.path}".rstrip("/")
 
     @property
+    def cvat_lacks(self) -> str | None:
+        """Which settings are missing to work with CVAT at all."""
+        if not self.cvat_url:
+            return "KELP_CVAT_URL is not set"
+        if self.cvat_token.get_secret_value() or (self.cvat_user and self.cvat_password.get_secret_value()):
+            return None
+        return "KELP_CVAT_USER and KELP_CVAT_PASSWORD (or KELP_CVAT_TOKEN) are not set: CVAT will refuse the bridge"
+
+    @property
     def bound_to_loopback(self) -> bool:
         return is_loopback(self.host)
 

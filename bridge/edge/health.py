@@ -23,7 +23,7 @@ class Health:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._cvat: str | None = "CVAT was not asked yet"
+        self._cvat: str | None = services.settings.cvat_lacks or "CVAT was not asked yet"
         self.reconciler: str | None = None
         """Why missed deliveries are not caught up on."""
         self.started = False
@@ -35,8 +35,8 @@ class Health:
             await asyncio.sleep(CHECK_SECONDS if self._cvat is None else CHECK_SECONDS / 5)
 
     async def _ask_cvat(self) -> str | None:
-        if not self._services.settings.cvat_url:
-            return "KELP_CVAT_URL is not set"
+        if lacking := self._services.settings.cvat_lacks:
+            return lacking
         try:
             await self._services.cvat.whoami()
         except CvatRefused as error:

@@ -8,6 +8,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,8 @@ def test_only_post_is_a_delivery(bridge: BridgeProcess) -> None:
 
 
 def test_a_webhook_is_written_down_while_cvat_and_the_models_are_gone(tmp_path: Path) -> None:
-    with BridgeProcess(tmp_path, env={"KELP_CVAT_URL": "http://127.0.0.1:9"}) as bridge:
+    env = {"KELP_CVAT_URL": "http://127.0.0.1:9", "KELP_CVAT_USER": "kim", "KELP_CVAT_PASSWORD": "x"}
+    with BridgeProcess(tmp_path, env=env) as bridge:
         answer = deliver(bridge, started(5), "/detect-model-webhook?model_name=any")
         assert answer.status_code == 202
         ready = bridge.http.get(bridge.url + "/health/ready")
@@ -164,8 +166,28 @@ def test_a_webhook_is_written_down_while_cvat_and_the_models_are_gone(tmp_path: 
         # It goes on trying, and says so.
         wait_for(lambda: "trying again" in str(bridge.get(f"/api/v1/runs/{run_id}")["message"]))
     # A bridge that comes up again still has it.
-    with BridgeProcess(tmp_path, env={"KELP_CVAT_URL": "http://127.0.0.1:9"}) as bridge:
+    with BridgeProcess(tmp_path, env=env) as bridge:
         assert bridge.get(f"/api/v1/runs/{run_id}")["state"] in {"queued", "running"}
+
+
+@pytest.mark.parametrize(
+    ("env", "named"),
+    [
+        ({}, "KELP_CVAT_URL"),
+        ({"KELP_CVAT_URL": "http://127.0.0.1:9"}, "KELP_CVAT_PASSWORD"),
+        ({"KELP_CVAT_URL": "http://127.0.0.1:9", "KELP_CVAT_USER": "kim"}, "KELP_CVAT_PASSWORD"),
+    ],
+)
+def test_a_bridge_that_cannot_work_with_cvat_says_so_at_its_start(
+    tmp_path: Path, env: dict[str, str], named: str
+) -> None:
+    with BridgeProcess(tmp_path, env=env) as bridge:
+        line = bridge.wait_log("no_cvat_access")
+        assert line["level"] == "warning"
+        assert named in line["note"]
+        status, missing = bridge.ready()
+        assert status == 200  # a webhook is written down all the same
+        assert any(named in problem for problem in missing)
 
 
 # The secret
@@ -329,7 +351,8 @@ def test_a_task_and_a_project_become_a_run_a_job(cvat: Cvat, bridge: BridgeProce
         ({"model": "numpy-reef", "job": 0}, 400, "job"),
         ({"model": "nobody", "job": 1}, 404, "numpy-reef"),
         ({"model": "numpy-reef", "job": 99999999}, 404, "job 99999999 is not in CVAT"),
-        ({"model": "numpy-reef", "task": 99999999}, 409, "no job"),
+        ({"model": "numpy-reef", "task": 99999999}, 404, "task 99999999 is not in CVAT"),
+        ({"model": "numpy-reef", "project": 99999999}, 404, "project 99999999 is not in CVAT"),
         ({"model": "numpy-reef", "job": 1, "parameters": {"on": "started"}}, 400, "on"),
         ({"model": "numpy-reef", "job": 1, "parameters": {"treshold": 1}}, 400, "treshold"),
         ({"model": "numpy-reef", "job": 1, "surprise": 1}, 400, "surprise"),
@@ -339,6 +362,50 @@ def test_what_cannot_be_asked_for_is_named(bridge: BridgeProcess, wish: Any, sta
     answer = bridge.post("/api/v1/runs", wish)
     assert answer.status_code == status, answer.text
     assert named in answer.json()["error"]
+
+
+def test_a_project_without_jobs_is_told_from_one_that_is_not_there(cvat: Cvat, bridge: BridgeProcess) -> None:
+    project = cvat.project(labels())
+    for wish in ({"project": project}, {"task": cvat.empty_task(project)}):
+        answer = bridge.post("/api/v1/runs", {"model": "numpy-reef", **wish})
+        assert (answer.status_code, answer.json()["code"]) == (409, "nothing_to_do")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "unknown"),
+    [
+        ("labels", "red,gren", "'gren'"),
+        ("label_map", "rde:Coral,green:Rock", "'rde'"),
+        ("label_map", "rde:", "'rde'"),
+        ("label_map", "red:Coral,Red:Rock", "'red' is named twice"),
+    ],
+)
+def test_a_label_that_the_model_lacks_is_named_with_those_it_has(
+    bridge: BridgeProcess, parameter: str, value: str, unknown: str
+) -> None:
+    wait_for(lambda: bridge.ready()[1] == [])
+    by_hand = {"job": 99999999, "model": "numpy-reef", "parameters": {parameter: value}}
+    for answer in (
+        deliver(bridge, started(900004), f"{PATH}&{parameter}={value}"),
+        deliver(bridge, by_place("01:19").payload, f"{PATH}&{parameter}={value}"),  # CVAT's ping tells it at once
+        bridge.post("/api/v1/runs", by_hand),
+    ):
+        assert answer.status_code == 400
+        message = answer.json()["error"]
+        assert f"parameter '{parameter}'" in message
+        assert unknown in message
+        assert "twice" in message or "red, green, blue" in message
+    assert bridge.runs(job=900004) == []
+
+
+def test_labels_may_be_asked_for_without_their_case(cvat: Cvat, bridge: BridgeProcess) -> None:
+    project = cvat.project(labels(names=["Coral", "green", "blue"]))
+    (job,) = cvat.task(project, pngs(3)).jobs
+    wish = {"labels": ["RED", "green"], "label_map": {"Red": "coral"}}
+    (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef", "parameters": wish}).json()["runs"]
+    assert bridge.wait_run(run_id)["state"] == "completed"
+    found = {(f, "Coral" if name == "red" else name): n for (f, name), n in found_by_seed(3).items() if name != "blue"}
+    assert held(cvat, project, job) == found
 
 
 # Listing, following, cancelling, trying again
@@ -462,17 +529,30 @@ def test_the_api_describes_itself(bridge: BridgeProcess) -> None:
     assert {"model_name", "on", "label_map", "existing", "conf_threshold", "X-Signature-256"} <= names
 
 
+@contextmanager
+def asleep(v2: FaultProxy) -> Iterator[None]:
+    """No model gets ready as long as this lasts."""
+    v2.answer(503, times=10**9, method="GET", path="/ready", headers={"Retry-After": "1"})
+    try:
+        yield
+    finally:
+        v2.clear()
+
+
+def waiting(bridge: BridgeProcess, run_id: str) -> Any:
+    return wait_for(lambda: (r := bridge.get(f"/api/v1/runs/{run_id}"))["state"] == "waiting" and r)
+
+
 def test_a_cold_start_is_waited_for_and_told(cvat: Cvat, slowed: BridgeProcess, v2: FaultProxy) -> None:
     project = cvat.project(labels())
     (job,) = cvat.task(project, pngs(1)).jobs
     bridge = slowed
-    v2.answer(503, times=4, method="GET", path="/ready", headers={"Retry-After": "1"})
-    (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
-    seen = wait_for(lambda: (r := bridge.get(f"/api/v1/runs/{run_id}"))["state"] == "waiting" and r, pause_s=0.02)
-    assert "waiting for numpy-reef to start" in seen["message"]
+    with asleep(v2):
+        (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
+        assert "waiting for numpy-reef to start" in waiting(bridge, run_id)["message"]
     ended = bridge.wait_run(run_id)
     assert ended["state"] == "completed"
-    assert ended["cold_start_s"] > 3  # four times Retry-After, less the jitter
+    assert ended["cold_start_s"] > 0
     (again,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef", "again": True}).json()["runs"]
     assert bridge.wait_run(again)["cold_start_s"] is None
     assert 'kelp_cold_start_seconds_count{model="numpy-reef"} 1.0' in bridge.metrics()
@@ -484,10 +564,10 @@ def test_a_run_whose_task_is_deleted_under_it_says_what_is_gone(
     project = cvat.project(labels())
     task = cvat.task(project, pngs(1))
     (job,) = task.jobs
-    v2.answer(503, times=3, method="GET", path="/ready", headers={"Retry-After": "1"})
-    (run_id,) = slowed.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
-    wait_for(lambda: slowed.get(f"/api/v1/runs/{run_id}")["state"] == "waiting", pause_s=0.02)
-    cvat.call("DELETE", f"/api/tasks/{task.id}")
+    with asleep(v2):
+        (run_id,) = slowed.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
+        waiting(slowed, run_id)
+        cvat.call("DELETE", f"/api/tasks/{task.id}")
     ended = slowed.wait_run(run_id)
     told = f"task {task.id} is not in CVAT (any more), and job {job} with it"
     assert (ended["state"], ended["reason"]) == ("failed", told)
@@ -520,6 +600,9 @@ def test_sigterm_finishes_the_chunk_in_hand_and_leaves_the_run_to_the_next_proce
             (run_id,) = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"}).json()["runs"]
             slow.wait()
             assert bridge.terminate() == 0
+            assert {file.name for file in folder.glob("bridge.db*")} == {
+                "bridge.db", "bridge.db.lock", "bridge.db.workflows",
+            }  # fmt: skip
             assert not any(line["event"] == "chunk_in_doubt" for line in bridge.log())
         written = len(cvat.shapes(job))
         assert written == found_by_seed(8).total()
