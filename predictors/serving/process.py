@@ -117,7 +117,7 @@ class _Process:
         await rest_server.listening.wait()
         ports = {"rest": rest.getsockname()[1]}
         grpc_server: Any = None
-        if self._options.grpc_port is not None:
+        if self._options.grpc_port is not None and self._is_asked_by_grpc():
             from predictors.serving.grpc_edge import GrpcEdge
 
             grpc_server = GrpcEdge(self._plane).server()
@@ -135,6 +135,10 @@ class _Process:
         await serving
         ended = await asyncio.to_thread(self._plane.close, _CLOSING_S)
         log.info("stopped", extra={"model": self._card.model_name, "model_thread_ended": ended})
+
+    def _is_asked_by_grpc(self) -> bool:
+        """In a pod a card has one protocol, and nobody reaches another port: what is not imported starts no slower."""
+        return self._options.card is not None or self._card.protocol == "grpc"
 
     def _check_started(self) -> None:
         if self._plane.lifecycle.phase == "starting":
