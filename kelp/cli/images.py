@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
-    """The files, folders replaced by the images in them, in order. UsageError where there are none."""
+    """The files, folders replaced by the images in them, in order. UsageError: there are none, or one cannot be read."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -22,4 +23,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
             raise UsageError(f"{path}: no such file")
     if not found:
         raise UsageError(f"no images ({', '.join(sorted(SUFFIXES))}) in {', '.join(map(str, paths))}")
+    for file in found:
+        if not os.access(file, os.R_OK):  # a link that leads nowhere, or somebody else's file
+            raise UsageError(f"{file}: it cannot be read")
     return found

@@ -119,3 +119,10 @@ def test_without_save_nothing_is_made(photos):
     assert places_for([photos / "a.jpg"], None) is None
     with pytest.raises(UsageError):
         places_for([photos / "a.jpg"], photos)
+
+
+def test_an_image_that_cannot_be_read_is_named_before_a_model_is_called(tmp_path):
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    done = run_kelp("infer", "reef", str(tmp_path), KELP_V2_URL=NOBODY)
+    assert done.returncode == 2, done.stderr
+    assert "gone.jpg: it cannot be read" in done.stderr
