@@ -12,7 +12,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 
 
 def image_files(paths: Sequence[Path]) -> list[Path]:
-    """The files, folders replaced by the images in them, in order. UsageError: there are none, or one cannot be read."""
+    """The files, folders replaced by their images, in order. UsageError: there are none, or one cannot be read."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
