@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.support import cards
 from tests.cluster.support.annotating import job
-from tests.cluster.support.cluster import Cluster
+from tests.cluster.support.cluster import Cluster, wait_for
 from tests.cluster.support.platform import BRIDGE, Platform
 from tests.cluster.support.results import Results
 from tests.support.cvat import Cvat
@@ -83,6 +83,8 @@ def test_uninstall_leaves_only_what_is_marked_to_be_kept(
     """After the model's removal and `helm uninstall` only the two claims that are to be kept are left."""
     installed.kelp("delete", MODEL, "--platform", "kube")
     installed.uninstall()
+    # Its last pod drains for a moment longer than helm waits.
+    wait_for(lambda: not cluster.pods(installed.ns), "the platform's pods gone", 60)
     left = cluster.everything(installed.ns) - before
     assert left == {"persistentvolumeclaim/data-bridge-0", "persistentvolumeclaim/kelp-weights"}
     for kind in ("clusterservingruntime", "clusterrole", "clusterrolebinding"):
