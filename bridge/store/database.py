@@ -1,4 +1,4 @@
-"""The database: SQLite in one file, or PostgreSQL. One writer, a few readers, the same calls for both."""
+"""The database: SQLite in one file, or PostgreSQL. Whoever writes has turns, a few read; the same calls for both."""
 
 from __future__ import annotations
 
@@ -42,19 +42,25 @@ class Database:
             self.engine = _postgres(self.url)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="kelp-reader")
         self._writer: Writer | None = None
+        self._aside: Writer | None = None
         self._checkpoints: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to write, once the tables are there."""
         self._writer = Writer(self.engine)
+        self._aside = self._writer if self.is_sqlite else Writer(self.engine)
         if self.is_sqlite:
             self._checkpoints = threading.Thread(target=self._checkpoint, name="kelp-checkpoint", daemon=True)
             self._checkpoints.start()
 
-    async def write(self, work: Work[T], *, patience_s: float = 60.0) -> T:
-        """Run `work` in a transaction and return its result once that is durable; see `Writer`."""
-        assert self._writer is not None
-        return await _within(asyncio.wrap_future(self._writer.submit(work, patience_s=patience_s)), patience_s)
+    async def write(self, work: Work[T], *, patience_s: float = 60.0, aside: bool = False) -> T:
+        """Run `work` in a transaction and return its result once that is durable; see `Writer`.
+
+        aside: not behind what runs write, where the database has room for two that write (SQLite has not).
+        """
+        writer = self._aside if aside else self._writer
+        assert writer is not None
+        return await _within(asyncio.wrap_future(writer.submit(work, patience_s=patience_s)), patience_s)
 
     async def read(self, work: Work[T], *, patience_s: float = 60.0) -> T:
         """Run `work` on a connection of its own, outside the writer's queue. DatabaseGone as for `write`."""
@@ -69,8 +75,8 @@ class Database:
 
     def close(self) -> None:
         self._stop.set()
-        if self._writer is not None:
-            self._writer.close()
+        for writer in filter(None, (self._aside, self._writer)):
+            writer.close()
         self._readers.shutdown(wait=True)
         if self._checkpoints is not None:
             self._checkpoints.join(timeout=30)
@@ -167,4 +173,4 @@ def _postgres(url: sa.URL) -> sa.Engine:
     }
     # A connection that a restarted server closed is noticed as it is used, and `patiently` goes on with a new one:
     # to ask each time whether it is still there would be a fourth of all that is said to the server.
-    return sa.create_engine(url, pool_size=READERS + 1, pool_timeout=10, connect_args=options)
+    return sa.create_engine(url, pool_size=READERS + 2, pool_timeout=10, connect_args=options)

@@ -75,7 +75,7 @@ class Intake:
             batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             rows = [run.row() for run, _ in batch]
             try:
-                new = await self._database.write(partial(_insert, rows=rows), patience_s=PATIENCE_S)
+                new = await self._database.write(partial(_insert, rows=rows), patience_s=PATIENCE_S, aside=True)
             except Exception as error:  # handed to everybody who waits for it
                 for _, future in batch:
                     if not future.done():
