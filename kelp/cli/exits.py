@@ -16,7 +16,7 @@ EPILOG = (
     "KELP_V2_URL and KELP_BRIDGE_URL say where models and bridge are, KELP_V2_TOKEN and KELP_API_TOKEN are their "
     "tokens. -v anywhere says more; -v -v shows where an error came from."
 )
-_WRONG_USAGE = frozenset({"invalid_setting", "invalid_card", "usage"})
+_WRONG_USAGE = frozenset({"invalid_setting", "invalid_card", "invalid_pipeline", "usage"})
 
 
 class UsageError(KelpError):

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "bench": "Measure how fast a model or a function answers.",
     "verify": "Check that a model or a function answers every image, and sensibly.",
     "card": "Check model cards, or print their schema.",
+    "pipeline": "Set up projects and webhooks in CVAT from one file, and check every link.",
     "deploy": "Bring models to a cluster, or to the kelp up of this machine, from their cards.",
     "get": "List models, projects or runs of a cluster or of this machine; wakes none.",
     "invoke": "Call a model once, with an image or a body.",
