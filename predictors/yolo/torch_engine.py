@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 
-from predictors.yolo.checkpoint import read_checkpoint
+from predictors.yolo.checkpoint.read import read_checkpoint
 
 
 class TorchEngine:
@@ -37,7 +37,7 @@ class TorchEngine:
         self._device = _device(card.device)
         torch.set_num_threads(network_threads(card))
         checkpoint = read_checkpoint(file)
-        network = _network(checkpoint, file.name)
+        network = network_of(checkpoint, file.name)
         self.facts = _facts(network, checkpoint, file.name)
         network.to(self._device)
         self._layout = torch.channels_last
@@ -69,7 +69,8 @@ def _device(wanted: str) -> torch.device:
     return torch.device("cuda" if there else "cpu")
 
 
-def _network(checkpoint: dict[str, Any], file: str) -> Any:
+def network_of(checkpoint: dict[str, Any], file: str) -> Any:
+    """The checkpoint's network, single precision, fused, to be evaluated. WeightsError where it holds none of use."""
     network = checkpoint.get("ema") or checkpoint.get("model")
     if not isinstance(network, torch.nn.Module) or not hasattr(network, "fuse"):
         raise WeightsError(f"{file}: the checkpoint holds no ultralytics model")

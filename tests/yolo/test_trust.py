@@ -29,8 +29,8 @@ from ultralytics.utils import IterableSimpleNamespace
 from ultralytics.utils.loss import v8SegmentationLoss
 
 from predictors.common.errors import UntrustedWeights, WeightsError
-from predictors.yolo.checkpoint import read_checkpoint
 from predictors.yolo.checkpoint.names import ALLOWED
+from predictors.yolo.checkpoint.read import read_checkpoint
 from predictors.yolo.checkpoint.resolve import resolve
 from predictors.yolo.checkpoint.scan import scan_pickle
 from tests.yolo.models import REEF, ask, load
