@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 PY := $(BIN)/python
-COMPONENTS := bridge local yolo yolo-onnx kserve image-bridge image-up image-up-gpu
+COMPONENTS := bridge local yolo yolo-onnx coralscop kserve image-bridge image-up image-up-gpu
 export PYTHONDONTWRITEBYTECODE :=
 # ultralytics: never ask the network, never install anything.
 export YOLO_OFFLINE := true

@@ -2,7 +2,8 @@
 # Builds Kelp's images, all of images/Dockerfile.
 #   images/build.sh [--prefix P] [--tag T] [--base IMAGE] [--push] [--dry-run] [IMAGE...]
 #   images/build.sh --list   each image with its target, its requirements and its rooms
-#   IMAGE: kelp-bridge, kelp-yolo-onnx, kelp-yolo, kelp-up, kelp-up-gpu; without any: those without torch (CUDA's 5 GB)
+#   IMAGE: kelp-bridge, kelp-yolo-onnx, kelp-yolo, kelp-coralscop, kelp-up, kelp-up-gpu; without any: those without
+#   torch (CUDA's 5 GB)
 # A registry goes into the prefix: --prefix registry.example.com/team/. The tag is kelp.__version__ unless given.
 # What was pushed is printed as "IMAGE: sha256:…", for the chart's values images.digests.
 # What else `docker build` should get stands in DOCKER_BUILD_ARGS, the program in DOCKER (docker).
@@ -14,6 +15,7 @@ declare -A table=(
   [kelp-bridge]="bridge image-bridge kelp,bridge"
   [kelp-yolo-onnx]="predictor yolo-onnx kelp,predictors"
   [kelp-yolo]="predictor yolo kelp,predictors"
+  [kelp-coralscop]="predictor coralscop kelp,predictors"
   [kelp-up]="up image-up kelp,bridge,predictors"
   [kelp-up-gpu]="up image-up-gpu kelp,bridge,predictors"
 )

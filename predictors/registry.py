@@ -16,6 +16,7 @@ RUNTIMES_VARIABLE = "KELP_RUNTIMES"
 """Families of one's own: `name=module:factory`, several with commas. They win over Kelp's."""
 
 _RUNTIMES = {
+    "coralscop": "predictors.coralscop:create",
     "grid": "predictors.grid:create",
     "lama": "predictors.lama:create",
     "yolo": "predictors.yolo:create",

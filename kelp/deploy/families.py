@@ -23,7 +23,13 @@ _ENGINES = (
     Variant("kelp-yolo-onnx", gpu=False, serves=lambda file: file.endswith(".onnx")),
     Variant("kelp-yolo", gpu=True, serves=lambda file: True),
 )
-FAMILIES: dict[str, tuple[Variant, ...]] = {"grid": _ENGINES, "lama": _ENGINES, "yolo": _ENGINES}
+_CORALSCOP = (Variant("kelp-coralscop", gpu=True, serves=lambda file: True),)
+FAMILIES: dict[str, tuple[Variant, ...]] = {
+    "coralscop": _CORALSCOP,
+    "grid": _ENGINES,
+    "lama": _ENGINES,
+    "yolo": _ENGINES,
+}
 """A card's `runtime` → its variants; the first that takes the weights serves them. Families may share their engines."""
 
 
