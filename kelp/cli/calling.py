@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kelp.cli.patience import patiently
 from kelp.detections import Detections
-from kelp.errors import InvalidImage, KelpError, NotReady, OutOfMemory, Unreachable
+from kelp.errors import InvalidImage, KelpError, OutOfMemory
 
 if TYPE_CHECKING:
     from kelp.client.sync_calls import SyncCalls
 
-# Waiting does not mend these.
-_FINAL = frozenset({"failing", "over_budget", "out_of_memory", "not_trusted"})
-_ABSENCE_S = 10.0
 BATCH_BYTES = 24 << 20  # of encoded images in one request; every model takes more
 
 
@@ -88,17 +86,7 @@ def detect_patiently(
 ) -> Detections:
     """Waits for a model that starts, and a moment for a server that has gone; one that says why it cannot is not
     waited for."""
-    ends = time.monotonic() + cold_start_s
-    while True:
-        try:
-            return client.detect(model, images, parameters=parameters, on_waiting=on_waiting)
-        except NotReady as error:
-            if isinstance(error, Unreachable):
-                ends = min(ends, time.monotonic() + _ABSENCE_S)
-            pause = error.retry_after_s or 1.0
-            if error.code in _FINAL or time.monotonic() + pause > ends:
-                raise
-            time.sleep(pause)
+    return patiently(lambda: client.detect(model, images, parameters=parameters, on_waiting=on_waiting), cold_start_s)
 
 
 def _groups(images: Iterator[bytes], batch: int) -> Iterator[list[bytes]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from kelp.cli.draw_points import draw_points, number_points
 from kelp.detections import Detections
 
 Picture = NDArray[np.uint8]
@@ -18,7 +19,6 @@ Colour = tuple[int, int, int]
 
 _FILL = 0.35  # how much of an instance's colour covers it
 _SHIFT = 4  # OpenCV draws with 1/16 of a pixel
-_VISIBLE = 0.5
 
 
 def colour_of(label: str, given: Mapping[str, str]) -> Colour:
@@ -36,7 +36,7 @@ def colour_of(label: str, given: Mapping[str, str]) -> Colour:
 
 def draw(picture: Picture, found: Detections, image: int, colours: Mapping[str, str]) -> Picture:
     """A copy of `picture` (uint8 [H, W, 3] RGB) with the detections of image number `image` on it: filled outlines,
-    boxes where there is no outline, keypoints (hollow where hidden), label and score."""
+    boxes where there is no outline, keypoints in their order (hollow where hidden), label and score."""
     out = picture.copy()
     height, width = out.shape[:2]
     thickness = max(1, round(max(height, width) / 800))
@@ -48,13 +48,11 @@ def draw(picture: Picture, found: Detections, image: int, colours: Mapping[str, 
         paint = paints[row]
         if len(outlines.get(row, ())):
             cv2.polylines(out, [_fixed(outlines[row])], True, paint, thickness, cv2.LINE_AA, _SHIFT)
-        else:
+        elif found.keypoints is None:
             left_top, right_bottom = _fixed(found.box[row].reshape(2, 2))[:, 0]
             cv2.rectangle(out, left_top.tolist(), right_bottom.tolist(), paint, thickness, cv2.LINE_AA, _SHIFT)
         if found.keypoints is not None:
-            for x, y, visibility in found.keypoints[row].tolist():
-                filled = -1 if visibility >= _VISIBLE else thickness
-                cv2.circle(out, (round(x), round(y)), 3 * thickness, paint, filled, cv2.LINE_AA)
+            draw_points(out, found.keypoints[row], paint, thickness)
     return _write_labels(out, found, rows, paints)
 
 
@@ -78,6 +76,8 @@ def _write_labels(out: Picture, found: Detections, rows: range, paints: dict[int
     pen = ImageDraw.Draw(canvas)
     pad = size // 5
     for row in rows:
+        if found.keypoints is not None:
+            number_points(pen, found.keypoints[row], size)
         text = f"{found.labels[int(found.label_id[row])]} {found.score[row]:.2f}"
         left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
         box_w, box_h = right - left + 2 * pad, bottom - top + 2 * pad

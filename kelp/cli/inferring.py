@@ -1,4 +1,4 @@
-"""Sending images to a detector, and showing, saving or printing what it finds."""
+"""Sending images to a model, and showing, saving or printing what it finds or fills."""
 
 from __future__ import annotations
 
@@ -14,7 +14,45 @@ from kelp.cli.output import Document, print_columns, print_document, say
 
 if TYPE_CHECKING:
     from kelp.cli.calling import Answer
+    from kelp.cli.removals import Removal
     from kelp.client.sync_calls import SyncCalls
+
+
+def send_files(
+    client: SyncCalls,
+    model: str,
+    card: Mapping[str, Any],
+    files: Sequence[Path],
+    removals: Sequence[Removal] | None,
+    *,
+    parameters: Mapping[str, Any],
+    batch: int,
+    cold_start_s: float,
+    places: Sequence[Path] | None,
+    output: Document | None,
+) -> None:
+    """The image files through `model`, whatever its task; `card`: its public part; removals: what an inpainter is to
+    remove from each; places: where each result is saved. typer.Exit(1) where an image was refused."""
+    if card.get("task") != "inpaint":
+        if removals is not None:
+            raise UsageError(f"--mask and --points are for inpainters; the task of '{model}' is {card.get('task')}")
+        infer_files(
+            client, model, card, files, parameters=parameters, batch=batch, cold_start_s=cold_start_s, places=places,
+            output=output,
+        )  # fmt: skip
+        return
+    from kelp.cli.painting import paint_files
+    from kelp.cli.saving import places_for
+
+    if removals is None:
+        raise UsageError(f"'{model}' fills what it is told to, its task is inpaint: expected --mask or --points")
+    if places is not None:  # they come as the model makes them
+        form = parameters.get("format", card.get("settings", {}).get("format", "png"))
+        places = places_for(files, places[0].parent, ".jpg" if form == "jpeg" else ".png")
+    _say_it_starts(model, card)
+    paint_files(
+        client, model, files, removals, parameters=parameters, cold_start_s=cold_start_s, places=places, output=output
+    )
 
 
 def infer_files(
@@ -37,10 +75,9 @@ def infer_files(
     if card.get("task") not in {None, "segment", "detect", "pose"}:
         raise UsageError(
             f"'{model}' is no detector: its task is {card['task']}, and this command shows what detectors find "
-            "(segment, detect, pose)"
+            "(segment, detect, pose) and inpainters fill"
         )
-    if card.get("state") not in {None, "ready"}:
-        say(f"{model} is {card['state']}: it starts now")
+    _say_it_starts(model, card)
     with counting(model, len(files)) as bar:
         answers = detect_all(
             client, model, (path.read_bytes() for path in files),
@@ -54,6 +91,11 @@ def infer_files(
         _print(results)
     if any("error" in result for result in results):
         raise typer.Exit(FAILED)
+
+
+def _say_it_starts(model: str, card: Mapping[str, Any]) -> None:
+    if card.get("state") not in {None, "ready"}:
+        say(f"{model} is {card['state']}: it starts now")
 
 
 def _results(

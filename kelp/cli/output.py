@@ -31,7 +31,8 @@ DocumentOption = Annotated[Document | None, typer.Option("-o", "--output", help=
 
 _COLOURS = {
     "ready": "green", "completed": "green", "starting": "yellow", "running": "yellow", "waiting": "yellow",
-    "completed_with_errors": "yellow", "failing": "red", "failed": "red",
+    "completed_with_errors": "yellow", "failing": "red", "failed": "red", "ok": "green", "warn": "yellow",
+    "missing": "red",
 }  # fmt: skip
 
 

@@ -1,8 +1,9 @@
-"""`--set name=value`: settings of a model for one command."""
+"""What a model is told for one command: `--set name=value`, and what an inpainter is to remove."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,15 @@ from kelp.cli.exits import UsageError
 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting of the model, such as conf_threshold")
+]
+
+MaskOption = Annotated[
+    Path | None,
+    typer.Option(help="of an inpainter: a picture, not black where to fill, or a folder with one of each image's name"),
+]
+PointsOption = Annotated[
+    Path | None,
+    typer.Option(help="of an inpainter: JSON with the grid's points, or what `kelp infer -o json` printed of a pose"),
 ]
 
 

@@ -11,15 +11,16 @@ from kelp.cli.exits import UsageError
 from kelp.errors import KelpError
 
 
-def places_for(files: Sequence[Path], folder: Path | None) -> list[Path] | None:
-    """A place below `folder`, which is made, for each of `files`; None where none was given.
+def places_for(files: Sequence[Path], folder: Path | None, suffix: str | None = None) -> list[Path] | None:
+    """A place below `folder`, which is made, for each of `files`; None where none was given. suffix: of all of
+    them, else as each file's own.
 
     UsageError before anything is written: where a place is one of `files`, under whatever name, or a file beside them,
     and where `folder` is none or cannot be written to.
     """
     if folder is None:
         return None
-    places = _named(files, folder)
+    places = _named(files, folder, suffix)
     _spare(files, places, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +45,7 @@ def write_picture(place: Path, encoded: bytes) -> None:
         raise KelpError(f"{place}: cannot be written: {error.strerror}") from None
 
 
-def _named(files: Sequence[Path], folder: Path) -> list[Path]:
+def _named(files: Sequence[Path], folder: Path, suffix: str | None) -> list[Path]:
     """The files' own names; a number goes behind one that is taken."""
     taken: set[str] = set()
     places = []
@@ -54,7 +55,7 @@ def _named(files: Sequence[Path], folder: Path) -> list[Path]:
             number += 1
             name = f"{path.stem}-{number}"
         taken.add(name)
-        places.append(folder / f"{name}{'.png' if path.suffix.lower() == '.png' else '.jpg'}")
+        places.append(folder / f"{name}{suffix or ('.png' if path.suffix.lower() == '.png' else '.jpg')}")
     return places
 
 

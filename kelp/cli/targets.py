@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 import httpx
@@ -16,9 +17,14 @@ from numpy.typing import NDArray
 
 from kelp.cli.calling import detect_patiently, of_one_image
 from kelp.cli.exits import UsageError
+from kelp.cli.removals import Removal, even_grid
 from kelp.detections import Detections
 from kelp.errors import BadGateway, KelpError, Unreachable, error_from_answer
 
+if TYPE_CHECKING:
+    from kelp.client.sync_calls import SyncCalls
+
+RemovalFor = Callable[[Path], Removal]
 _V2_PATH = re.compile(r"^(?P<base>.*?)/v2/models/(?P<name>[^/]+)(?:/versions/[^/]+)?(?:/infer)?/?$")
 
 
@@ -31,14 +37,16 @@ class Shape:
 
 
 class Target(Protocol):
-    """Something that finds shapes in one image at a time. `labels`: what it may find, None where it does not say."""
+    """Something that answers one image at a time. `labels`: what it may find, None where it does not say; `finds`:
+    whether it finds shapes, and does not fill pictures."""
 
     name: str
+    finds: bool
 
     @property
     def labels(self) -> Sequence[str] | None: ...
-    def answer(self, image: bytes) -> list[Shape]:
-        """The shapes in an encoded image. KelpError where it is not answered, or not sensibly."""
+    def answer(self, image: bytes, path: Path | None = None) -> list[Shape]:
+        """The shapes in an encoded image, which lies at `path`. KelpError where it is not answered, or not sensibly."""
         ...
 
     def __enter__(self) -> Target: ...
@@ -47,8 +55,16 @@ class Target(Protocol):
     ) -> None: ...
 
 
-def target_of(url: str, *, parameters: Mapping[str, Any], labels: Sequence[str] | None, timeout_s: float) -> Target:
-    """`…/v2/models/NAME` is a V2 model, everything else a function. `labels` go over what the target says."""
+def target_of(
+    url: str,
+    *,
+    parameters: Mapping[str, Any],
+    labels: Sequence[str] | None,
+    timeout_s: float,
+    removal_for: RemovalFor | None = None,
+) -> Target:
+    """`…/v2/models/NAME` is a V2 model, everything else a function. `labels` go over what the target says.
+    removal_for: what an inpainter is to remove from each file; left out: a grid over the whole picture."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UsageError(f"--function-url {url}: expected an address such as http://127.0.0.1:8100/v2/models/NAME")
@@ -56,26 +72,39 @@ def target_of(url: str, *, parameters: Mapping[str, Any], labels: Sequence[str] 
     if match is None:
         return FunctionTarget(url, parameters, labels, timeout_s)
     base = urlunsplit((parts.scheme, parts.netloc, match["base"], "", ""))
-    return ModelTarget(base, unquote(match["name"]), parameters, labels, timeout_s)
+    from kelp.cli.servers import v2_client
+
+    name = unquote(match["name"])
+    client = v2_client(base, timeout_s=timeout_s, cold_start_s=0.0)
+    card = client.metadata(name).get("parameters", {}).get("card", {})
+    if card.get("task") == "inpaint":
+        return PainterTarget(client, name, card, parameters, timeout_s, removal_for)
+    if removal_for is not None:
+        raise UsageError(f"--mask and --points are for inpainters; the task of '{name}' is {card.get('task')}")
+    known = [label["name"] for label in card.get("labels", [])]
+    return ModelTarget(client, name, parameters, labels or known or None, timeout_s)
 
 
 class ModelTarget:
-    """A model over V2; a cold start is waited out."""
+    """A detector over V2; a cold start is waited out."""
+
+    finds = True
 
     def __init__(
-        self, url: str, name: str, parameters: Mapping[str, Any], labels: Sequence[str] | None, timeout_s: float
+        self,
+        client: SyncCalls,
+        name: str,
+        parameters: Mapping[str, Any],
+        labels: Sequence[str] | None,
+        timeout_s: float,
     ) -> None:
-        from kelp.cli.servers import v2_client
-
         self.name = name
+        self.labels = labels
         self._parameters = parameters
         self._timeout_s = timeout_s
-        self._client = v2_client(url, timeout_s=timeout_s, cold_start_s=0.0)
-        card = self._client.metadata(name).get("parameters", {}).get("card", {})
-        known = [label["name"] for label in card.get("labels", [])]
-        self.labels: Sequence[str] | None = labels or known or None
+        self._client = client
 
-    def answer(self, image: bytes) -> list[Shape]:
+    def answer(self, image: bytes, path: Path | None = None) -> list[Shape]:
         try:
             found = detect_patiently(self._client, self.name, [image], self._parameters, self._timeout_s, None)
         except KelpError as error:
@@ -92,9 +121,54 @@ class ModelTarget:
         self._client.close()
 
 
+class PainterTarget:
+    """An inpainter over V2: it finds nothing, and answers a picture of the same size, changed where it was told."""
+
+    finds = False
+    labels: Sequence[str] | None = ()
+
+    def __init__(
+        self,
+        client: SyncCalls,
+        name: str,
+        card: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        timeout_s: float,
+        removal_for: RemovalFor | None,
+    ) -> None:
+        self.name = name
+        self._client = client
+        self._grid_shape = card.get("grid_shape")
+        self._parameters = parameters
+        self._timeout_s = timeout_s
+        self._removal_for = removal_for
+
+    def answer(self, image: bytes, path: Path | None = None) -> list[Shape]:
+        from kelp.cli.painting import faults_of, paint
+
+        removal = self._removal_for(path) if self._removal_for is not None and path is not None else None
+        removal = removal or even_grid(_size_wh(image), self._grid_shape)
+        try:
+            painted = paint(self._client, self.name, image, removal, self._parameters, self._timeout_s)
+        except KelpError as error:
+            of_one_image(error)
+            raise
+        if faults := faults_of(image, removal, painted):
+            raise BadGateway(f"'{self.name}': {faults[0]}")
+        return []
+
+    def __enter__(self) -> PainterTarget:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+
 class FunctionTarget:
     """A function: POST `{"image": base64}`, answered by CVAT's list of shapes. Of `/api/function_invocations` the query
     `?function=NAME` names the function, as CVAT's header does."""
+
+    finds = True
 
     def __init__(self, url: str, parameters: Mapping[str, Any], labels: Sequence[str] | None, timeout_s: float) -> None:
         parts = urlsplit(url)
@@ -106,7 +180,7 @@ class FunctionTarget:
         headers = {"x-nuclio-function-name": named, "x-nuclio-path": "/"} if named else {}
         self._http = httpx.Client(timeout=timeout_s, headers=headers)
 
-    def answer(self, image: bytes) -> list[Shape]:
+    def answer(self, image: bytes, path: Path | None = None) -> list[Shape]:
         body = {"image": base64.b64encode(image).decode("ascii"), **self._parameters}
         try:
             response = self._http.post(self._url, json=body)
@@ -128,6 +202,14 @@ class FunctionTarget:
 
     def __exit__(self, *_: object) -> None:
         self._http.close()
+
+
+def _size_wh(image: bytes) -> tuple[int, int]:
+    """Width and height; of what cannot be read here any: the model is to say what is wrong with it."""
+    from kelp.cli.painting import decoded
+
+    picture = decoded(image)
+    return (picture.shape[1], picture.shape[0]) if picture is not None else (64, 64)
 
 
 def _shape_of(found: Detections, row: int) -> Shape:

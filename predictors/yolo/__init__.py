@@ -1,4 +1,4 @@
-"""YOLO of the ultralytics family: segment, detect and pose, by torch (`.pt`) or by onnxruntime (`.onnx`)."""
+"""YOLO of ultralytics: segment, detect and pose, by torch (`.pt`), onnxruntime (`.onnx`) or TensorRT (`.engine`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two ways to run a network, alike to everybody else: a batch of float images in, raw answers out."""
+"""The three ways to run a network, alike to everybody else: a batch of float images in, raw answers out."""
 
 from __future__ import annotations
 
@@ -53,4 +53,8 @@ def open_engine(file: Path, card: Card) -> Engine:
         from predictors.yolo.onnx_engine import OnnxEngine
 
         return OnnxEngine(file, card)
-    raise WeightsError(f"{file.name}: expected a checkpoint (.pt) or an ONNX file (.onnx)")
+    if file.suffix == ".engine":
+        from predictors.yolo.tensorrt_engine import TensorRtEngine
+
+        return TensorRtEngine(file, card)
+    raise WeightsError(f"{file.name}: expected a checkpoint (.pt), an ONNX file (.onnx) or a TensorRT engine (.engine)")

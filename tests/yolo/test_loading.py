@@ -88,7 +88,7 @@ def test_what_the_runtime_cannot_serve() -> None:
         create(card("inpaint"), {"model": ONNX})
     with pytest.raises(WeightsError, match="a file with the role 'model', got weights"):
         create(card(), {"weights": ONNX})
-    with pytest.raises(WeightsError, match=r"model\.bin: expected a checkpoint \(\.pt\) or an ONNX file"):
+    with pytest.raises(WeightsError, match=r"model\.bin: expected a checkpoint \(\.pt\), an ONNX file"):
         load(Path("model.bin"))
     with pytest.raises(WeightsError, match="for task 'segment', the card says 'pose'"):
         load(ONNX.with_suffix(".pt"), "pose")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kelp.cli.output import DocumentOption, print_document, print_fields
-from kelp.cli.parameters import SetOption, parse_set
+from kelp.cli.parameters import MaskOption, PointsOption, SetOption, parse_set
 
 if TYPE_CHECKING:
     from kelp.cli.targets import Target
@@ -28,19 +28,28 @@ def bench(
     warmup: Annotated[int, typer.Option(min=0, help="images sent before, not measured; they wake the model")] = 3,
     concurrency: Annotated[int, typer.Option(min=1, help="callers at once")] = 1,
     settings: SetOption = None,
+    mask: MaskOption = None,
+    points: PointsOption = None,
     timeout: Annotated[float, typer.Option(help="seconds for one image, a cold start included")] = 600.0,
     output: DocumentOption = None,
 ) -> None:
-    """Measure how fast a model or a function answers: one image a request, the images in turn."""
+    """Measure how fast a model or a function answers: one image a request, the images in turn.
+
+    An inpainter removes a grid over the whole picture where neither --mask nor --points says what.
+    """
     import numpy as np
 
     from kelp.cli.images import image_files
     from kelp.cli.progress import counting
+    from kelp.cli.removals import removal_for
     from kelp.cli.targets import target_of
 
     files = image_files([test_images])
     images = [(path, path.read_bytes()) for path in files]
-    with target_of(function_url, parameters=parse_set(settings), labels=None, timeout_s=timeout) as target:
+    removal = removal_for(files, mask, points)
+    with target_of(
+        function_url, parameters=parse_set(settings), labels=None, timeout_s=timeout, removal_for=removal
+    ) as target:
         with counting(f"{target.name}: warming up", warmup) as bar:
             for path, image in itertools.islice(itertools.cycle(images), warmup):
                 _ask(target, path, image)
@@ -88,7 +97,7 @@ def _ask(target: Target, path: Path, image: bytes) -> None:
     from kelp.errors import Forbidden, KelpError, NotFound, NotReady, OutOfMemory, Unauthorized
 
     try:
-        target.answer(image)
+        target.answer(image, path)
     except KelpError as error:
         # Not where it would be the same with any other image.
         if isinstance(error, OutOfMemory) or not isinstance(error, NotReady | Unauthorized | Forbidden | NotFound):

@@ -13,7 +13,7 @@ import typer
 
 from kelp.cli.exits import UsageError
 from kelp.cli.output import DocumentOption
-from kelp.cli.parameters import SetOption, parse_set
+from kelp.cli.parameters import MaskOption, PointsOption, SetOption, parse_set
 from kelp.cli.platforms import ContextOption, KubeconfigOption, NamespaceOption, Platform, PlatformOption, Where
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def invoke(
     ] = None,
     save: Annotated[Path | None, typer.Option(help="folder for pictures with the results drawn on them")] = None,
     settings: SetOption = None,
+    mask: MaskOption = None,
+    points: PointsOption = None,
     cold_start: Annotated[float, typer.Option(help="seconds to wait for a model to start")] = 600.0,
     namespace: NamespaceOption = None,
     kubeconfig: KubeconfigOption = None,
@@ -45,21 +47,23 @@ def invoke(
     if body is not None and save is not None:
         raise UsageError("--save goes with --image: what --body is answered is printed")
     from kelp.cli.images import image_files
+    from kelp.cli.removals import removals_of
     from kelp.cli.saving import places_for
 
     where = Where(platform, namespace, kubeconfig, context)
     parameters = parse_set(settings)
     files = image_files(images) if images else []
     places = places_for(files, save)
+    removals = removals_of(files, mask, points)
     with _client(where, name, cold_start) as (client, card):
         if body is not None:
             _raw(client, name, _text(body), parameters)
             return
-        from kelp.cli.inferring import infer_files
+        from kelp.cli.inferring import send_files
 
-        infer_files(
-            client, name, card, files, parameters=parameters, batch=4, cold_start_s=cold_start, places=places,
-            output=output,
+        send_files(
+            client, name, card, files, removals, parameters=parameters, batch=4, cold_start_s=cold_start,
+            places=places, output=output,
         )  # fmt: skip
 
 

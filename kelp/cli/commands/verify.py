@@ -10,7 +10,7 @@ import typer
 
 from kelp.cli.exits import FAILED
 from kelp.cli.output import DocumentOption, print_document, say
-from kelp.cli.parameters import SetOption, parse_set
+from kelp.cli.parameters import MaskOption, PointsOption, SetOption, parse_set
 
 if TYPE_CHECKING:
     from kelp.cli.targets import Target
@@ -28,12 +28,18 @@ def verify(
         str | None, typer.Option(help="comma list of the labels allowed; left out: those of the model's card")
     ] = None,
     settings: SetOption = None,
+    mask: MaskOption = None,
+    points: PointsOption = None,
     timeout: Annotated[float, typer.Option(help="seconds for one image, a cold start included")] = 600.0,
     output: DocumentOption = None,
 ) -> None:
-    """Check that every image is answered, its labels are the card's and its shapes lie inside it. Exits 1 otherwise."""
+    """Check that every image is answered, its labels are the card's and its shapes lie inside it. Exits 1 otherwise.
+
+    Of an inpainter: that every picture comes back in its own size, and with --mask that nothing else has changed.
+    """
     from kelp.cli.images import image_files
     from kelp.cli.progress import counting
+    from kelp.cli.removals import removal_for
     from kelp.cli.targets import target_of
 
     files = image_files([test_images])
@@ -41,14 +47,17 @@ def verify(
     unknown = "is none of --labels" if allowed else "is not the card's"
     results: list[dict[str, Any]] = []
     strays: dict[str, list[int]] = {}  # label → its shapes in each image that has any
+    removal = removal_for(files, mask, points)
     with (
-        target_of(function_url, parameters=parse_set(settings), labels=allowed, timeout_s=timeout) as target,
+        target_of(
+            function_url, parameters=parse_set(settings), labels=allowed, timeout_s=timeout, removal_for=removal
+        ) as target,
         counting(target.name, len(files)) as bar,
     ):
         if target.labels is None:
             say("kelp: the labels are not known, and not checked; --labels names them")
         for path in files:
-            result, found = _checked(target, path)
+            result, found = checked(target, path)
             for fault in result["faults"]:
                 say(f"kelp: {path}: {fault}")
             for label, count in found.items():
@@ -56,7 +65,7 @@ def verify(
                 result["faults"].append(f"label '{label}' {unknown} ({_counted(count, 'shape')})")
             results.append(result)
             bar.done()
-        name = target.name
+        name, finds = target.name, target.finds
     for label, counts in strays.items():
         say(f"kelp: label '{label}' {unknown} ({_counted(sum(counts), 'shape')} in {_counted(len(counts), 'image')})")
     bad = [result for result in results if result["faults"]]
@@ -64,13 +73,15 @@ def verify(
     if output is not None:
         print_document({**summary, "results": results}, output)
     else:
-        told = "every image is answered, labels and shapes are right" if not bad else f"{len(bad)} are not right"
-        typer.echo(f"{name}: {summary['images']} images, {summary['shapes']} shapes: {told}")
+        right = "labels and shapes are right" if finds else "in its own size, and changed only where it was masked"
+        told = f"every image is answered, {right}" if not bad else f"{len(bad)} are not right"
+        counted = f", {summary['shapes']} shapes" if finds else ""
+        typer.echo(f"{name}: {summary['images']} images{counted}: {told}")
     if bad:
         raise typer.Exit(FAILED)
 
 
-def _checked(target: Target, path: Path) -> tuple[dict[str, Any], Counter[str]]:
+def checked(target: Target, path: Path) -> tuple[dict[str, Any], Counter[str]]:
     """The image's result, and the labels that it should not have, counted. KelpError where nobody answers, or not in
     time, or not to this caller: what holds of the images is not known then."""
     from kelp.errors import Forbidden, KelpError, NotReady, OutOfMemory, TooLate, Unauthorized
@@ -78,7 +89,7 @@ def _checked(target: Target, path: Path) -> tuple[dict[str, Any], Counter[str]]:
     result: dict[str, Any] = {"image": str(path), "shapes": 0, "faults": []}
     strays: Counter[str] = Counter()
     try:
-        shapes = target.answer(path.read_bytes())
+        shapes = target.answer(path.read_bytes(), path)
     except KelpError as error:
         if isinstance(error, NotReady | TooLate | Unauthorized | Forbidden) and not isinstance(error, OutOfMemory):
             raise

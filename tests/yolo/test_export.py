@@ -1,0 +1,173 @@
+"""An exported file is kept only where it finds what its checkpoint finds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import onnx
+import pytest
+import yaml
+
+from demo.reef import DEMO_SEEDS, render
+from kelp.card import load_card
+from predictors.common.errors import WeightsError
+from predictors.yolo.export.make import NotHere, check_machine
+from predictors.yolo.export.run import Disagrees, Wish, export
+from tests.cli.conftest import Done, run_process
+from tests.describe import files
+from tests.yolo.models import REEF, ROOT, TINY, load
+
+TRAINED = {
+    "segment": REEF / "pth-yolo-coralsegv4.pt",
+    "detect": TINY / "yolo-tiny-detect.pt",
+    "pose": TINY / "yolo-tiny-pose.pt",
+}
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed in DEMO_SEEDS[:3]:
+        cv2.imwrite(str(folder / f"{seed}.jpg"), render(seed, 640).image[..., ::-1])
+    return folder
+
+
+def carded(folder: Path, task: str, **more: object) -> Path:
+    """A copy of the trained checkpoint in `folder`, and its card with a comment."""
+    shutil.copy(TRAINED[task], folder / "best.pt")
+    path = folder / "corals.yaml"
+    fields = {"name": "corals", "runtime": "yolo", "task": task, "weights": {"uri": "best.pt"}, **more}
+    path.write_text("# Mine.\n" + yaml.safe_dump(fields, sort_keys=False))
+    return path
+
+
+@pytest.mark.parametrize("task", ["segment", "detect", "pose"])
+def test_an_export_finds_the_same_and_is_kept(tmp_path: Path, pictures: Path, task: str) -> None:
+    card = load_card(carded(tmp_path, task))
+    told = export(card, Wish("onnx", tmp_path / "made.onnx", pictures))
+    assert told["agreement"]["instances"] > 0
+    assert told["agreement"]["largest_move_of_a_box_px"] < 1
+    made = load(tmp_path / "made.onnx", task)
+    assert made.labels == load(TRAINED[task], task).labels
+    assert made.engine.facts.input_hw == load(TRAINED[task], task).engine.facts.input_hw
+    text = str(onnx.load(tmp_path / "made.onnx").metadata_props)
+    assert str(tmp_path) not in text
+    assert "date" not in text
+    assert not list(tmp_path.glob(".kelp-export*"))
+
+
+def test_a_file_that_finds_something_else_is_refused_and_deleted(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ultralytics' export replaced by one that spoils a weight on the way."""
+
+    def spoilt(file: Path, form: str, task: str, target: Path, **_: object) -> None:
+        graph = onnx.load(TINY / "yolo-tiny-detect.onnx")
+        from onnx import numpy_helper
+
+        tensor = max(graph.graph.initializer, key=lambda t: len(t.raw_data))
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 0.6, tensor.name))
+        onnx.save(graph, target)
+
+    monkeypatch.setattr("predictors.yolo.export.run.make", spoilt)
+    with pytest.raises(Disagrees, match=r"made\.onnx does not find what best\.pt finds, and is not kept: "):
+        export(load_card(carded(tmp_path, "detect")), Wish("onnx", tmp_path / "made.onnx", pictures))
+    assert not (tmp_path / "made.onnx").exists()
+
+
+def test_a_checkpoint_that_nobody_trusts_is_not_exported(tmp_path: Path) -> None:
+    import torch
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'was-run'}",)
+
+    card = carded(tmp_path, "detect")
+    torch.save({"model": Evil()}, tmp_path / "best.pt")
+    with pytest.raises(WeightsError, match="which no YOLO checkpoint needs"):
+        export(load_card(card), Wish("onnx", tmp_path / "made.onnx"))
+    assert not (tmp_path / "was-run").exists()
+    assert not (tmp_path / "made.onnx").exists()
+
+
+def kelp(*arguments: object) -> Done:
+    return run_process(*arguments)
+
+
+def test_the_command_writes_a_card_beside(tmp_path: Path, pictures: Path) -> None:
+    card = carded(tmp_path, "detect", title="Boxes")
+    done = kelp("export", card, "--format", "onnx", "--images", pictures)
+    assert done.returncode == 0, done.stderr
+    assert "best.onnx finds what best.pt finds" in done.stderr
+    beside = tmp_path / "corals-onnx.yaml"
+    assert done.stdout.strip() == str(beside)
+    assert load_card(beside).model_name == "corals-onnx"
+    assert beside.read_text().startswith("# Mine.\n")
+    checked = kelp("card", "check", tmp_path)
+    assert checked.returncode == 0, checked.stderr
+    assert load_card(card).weights.uri.endswith("best.pt")
+    again = kelp("export", card, "--format", "onnx")
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_the_command_updates_the_card_itself(tmp_path: Path, pictures: Path) -> None:
+    card = carded(tmp_path, "detect")
+    done = kelp("export", card, "--format", "onnx", "--images", pictures, "--update")
+    assert done.returncode == 0, done.stderr
+    changed = load_card(card)
+    assert changed.weights.uri.endswith("best.onnx")
+    assert changed.weights.sha256
+    assert kelp("card", "check", card).returncode == 0
+    done = kelp("export", card, "--format", "onnx")
+    assert done.returncode == 2
+    assert "an export begins with a checkpoint (.pt)" in done.stderr
+
+
+def without_gpu() -> None:
+    try:
+        check_machine("engine")
+    except NotHere:
+        return
+    pytest.skip("TensorRT and a GPU are here")
+
+
+def test_an_engine_says_what_is_missing(tmp_path: Path) -> None:
+    without_gpu()
+    done = kelp("export", carded(tmp_path, "detect"), "--format", "engine")
+    assert done.returncode == 2
+    assert "cannot be made here, there is missing: " in done.stderr
+    assert "a GPU with its driver" in done.stderr
+    assert not (tmp_path / "best.engine").exists()
+    assert not (tmp_path / "corals-engine.yaml").exists()
+
+
+def test_an_engine_is_not_served_where_there_is_no_gpu(tmp_path: Path) -> None:
+    without_gpu()
+    engine = files.engine(tmp_path / "corners.engine")
+    with pytest.raises(WeightsError, match="a TensorRT engine needs what is not here: a GPU"):
+        load(engine, "pose")
+    with pytest.raises(WeightsError, match="the card says device 'cpu'"):
+        load(engine, "pose", device="cpu")
+
+
+@pytest.mark.slow
+def test_another_size_is_exported_too(tmp_path: Path, pictures: Path) -> None:
+    card = load_card(carded(tmp_path, "segment"))
+    told = export(card, Wish("onnx", tmp_path / "made.onnx", pictures, image_size=512))
+    assert told["input_hw"] == [512, 512]
+
+
+def test_python_m_answers_json_only(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "predictors.yolo.export", str(tmp_path / "none.yaml"), "--format", "onnx"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "x.onnx")], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "none.yaml" in done.stdout
