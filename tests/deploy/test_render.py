@@ -243,7 +243,7 @@ def test_outside_of_the_cluster_only_where_asked_for_and_through_one_host() -> N
         (
             card().model_copy(update={"runtime": "reef"}),
             OPTIONS,
-            "runtime: 'reef' has no image; there are: grid, lama, yolo",
+            "runtime: 'reef' has no image; there are: coralscop, grid, lama, yolo",
         ),
         (card("limits: {request_seconds: 700}"), OPTIONS, "max-revision-timeout-seconds"),
         (card("expose: true"), OPTIONS, "network.expose.host"),
