@@ -45,7 +45,7 @@ run "${KUBECTL[@]}" wait --for=condition=Ready node --all --timeout=180s
 step "Kelp's images"
 found=''
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$here/../../kelp/__init__.py")
-for image in kelp-bridge kelp-yolo-onnx kelp-yolo; do
+for image in kelp-bridge kelp-yolo-onnx kelp-yolo kelp-coralscop; do
   if have_image "kind.local/$image:$version"; then
     found=yes
     run kind load docker-image --name "$name" "kind.local/$image:$version"
