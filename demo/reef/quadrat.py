@@ -54,9 +54,14 @@ def view(rng: np.random.Generator, size: int, turn: float | None) -> NDArray[np.
 
 
 def draw_grid(
-    rng: np.random.Generator, canvas: NDArray[np.float32], homography: NDArray[np.float64], px_per_mm: float
+    rng: np.random.Generator,
+    canvas: NDArray[np.float32],
+    homography: NDArray[np.float64],
+    px_per_mm: float,
+    *,
+    strings: bool = True,
 ) -> None:
-    """Draws strings, then the frame, over `canvas` (float32 [H, W, 3], RGB 0..255), in place."""
+    """Draws strings (unless told not to), then the frame, over `canvas` (float32 [H, W, 3], RGB 0..255), in place."""
     pipe = PIPE_MM / SIDE_MM
     string = STRING_MM / SIDE_MM
     brush = _Brush(canvas, homography)
@@ -66,11 +71,14 @@ def draw_grid(
     lines = [((c + 1) / (columns + 1), True) for c in range(columns)] + [
         ((r + 1) / (rows + 1), False) for r in range(rows)
     ]
-    for at, upright in lines:
-        # Strings hang a little above the ground: a narrow shadow beside each.
-        brush.line(at + 0.55 * string, upright, string, np.zeros(3), 0.28)
-    for at, upright in lines:
-        brush.line(at, upright, string, string_colour * rng.uniform(0.9, 1.05), 0.96)
+    # Drawn by lot whether they are shown or not: the frame is the same with and without them.
+    colours = [string_colour * rng.uniform(0.9, 1.05) for _ in lines]
+    if strings:
+        for at, upright in lines:
+            # Strings hang a little above the ground: a narrow shadow beside each.
+            brush.line(at + 0.55 * string, upright, string, np.zeros(3), 0.28)
+        for (at, upright), colour in zip(lines, colours, strict=True):
+            brush.line(at, upright, string, colour, 0.96)
     _draw_frame(brush, pipe, px_per_mm, rng)
 
 

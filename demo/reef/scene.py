@@ -11,6 +11,7 @@ from demo.reef import quadrat
 from demo.reef.camera import exposure, photograph
 from demo.reef.colony import Place, draw
 from demo.reef.genera import BOULDER, GENERA, GENUS_NAMES
+from demo.reef.hide import hide
 from demo.reef.light import light_from
 from demo.reef.seabed import seabed
 
@@ -25,11 +26,13 @@ _STONE = len(GENERA)
 class Scene:
     """One photograph and its truth.
 
-    image: uint8 [size, size, 3], RGB; image_without_grid: the same photograph without frame and strings;
+    image: uint8 [size, size, 3], RGB; image_without_grid: the same photograph without frame and strings (or, where that
+    was asked for, without strings only);
     instances: int32 [size, size], 0 background, i + 1 where colony i is seen (frame and strings do not cut it);
     genus_ids: int32 [N], index into GENUS_NAMES of each colony; corners: float64 [4, 2], the opening's corners, the
     marked one first, then clockwise; grid_points: float64 [117, 2], row by row; homography: float64 [3, 3], template →
-    picture. Points are x, y in pixels, a pixel's centre at whole numbers.
+    picture; hidden: bool [117], where something lies over a grid point. Points are x, y in pixels, a pixel's centre at
+    whole numbers.
     """
 
     seed: int
@@ -40,6 +43,7 @@ class Scene:
     corners: NDArray[np.float64]
     grid_points: NDArray[np.float64]
     homography: NDArray[np.float64]
+    hidden: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.genus_ids)
@@ -61,17 +65,26 @@ class Scene:
 
 
 def render(
-    seed: int, size: int = 1920, *, grid: bool = True, turn: float | None = None, colonies: tuple[int, int] = (20, 38)
+    seed: int,
+    size: int = 1920,
+    *,
+    grid: bool = True,
+    turn: float | None = None,
+    colonies: tuple[int, int] = (20, 38),
+    hidden: float = 0.0,
+    keep_frame: bool = False,
 ) -> Scene:
     """Renders the quadrat of a seed.
 
     size: pixels of each side, at least 64; grid: whether `image` shows frame and strings; turn: degrees the quadrat is
-    turned (None: a few, by the seed); colonies: fewest and most that are tried. The same arguments give the same bytes;
-    another size gives the same scene, up to details of its textures. Raises ValueError for a size under 64.
+    turned (None: a few, by the seed); colonies: fewest and most that are tried; hidden: part of the grid's points that
+    fish and overgrown colonies cover (in `image` only); keep_frame: `image_without_grid` lacks the strings only. The
+    same arguments give the same bytes; another size gives the same scene, up to details of its textures. Raises
+    ValueError for a size under 64.
     """
     if size < 64:
         raise ValueError(f"size must be at least 64 pixels, got {size}")
-    where, ground, growth, frame, lens, bodies = np.random.SeedSequence(seed).spawn(6)
+    where, ground, growth, frame, lens, bodies, passers_by = np.random.SeedSequence(seed).spawn(7)
     homography = quadrat.view(_generator(where), size, turn)
     side_px = float(np.sqrt(abs(_area(quadrat.project(homography, quadrat.TEMPLATE_CORNERS)))))
     px_per_mm = side_px / quadrat.SIDE_MM
@@ -91,10 +104,17 @@ def render(
     instances, genus_ids = _visible(owner, kinds)
 
     taken = exposure(_generator(lens), size)
-    bare = photograph(canvas, taken)
+    framed = canvas.copy() if keep_frame else canvas
+    if keep_frame:
+        quadrat.draw_grid(_generator(frame), framed, homography, px_per_mm, strings=False)
+    bare = photograph(framed, taken)
     image = bare
+    grid_points = quadrat.project(homography, quadrat.TEMPLATE_GRID)
+    unseen = np.zeros(len(grid_points), bool)
     if grid:
         quadrat.draw_grid(_generator(frame), canvas, homography, px_per_mm)
+        if hidden:
+            unseen = hide(_generator(passers_by), canvas, grid_points, hidden, px_per_mm, light)
         image = photograph(canvas, taken)
     return Scene(
         seed,
@@ -103,8 +123,9 @@ def render(
         instances,
         genus_ids,
         quadrat.project(homography, quadrat.TEMPLATE_CORNERS),
-        quadrat.project(homography, quadrat.TEMPLATE_GRID),
+        grid_points,
         homography,
+        unseen,
     )
 
 

@@ -170,3 +170,28 @@ def test_sixteen_genera_and_all_of_them_grow() -> None:
 def test_a_picture_too_small_to_draw_is_refused() -> None:
     with pytest.raises(ValueError, match="64"):
         render(SEED, 63)
+
+
+def test_a_tenth_of_the_crossings_is_hidden_where_that_is_asked_for() -> None:
+    plain, covered = render(SEED, 480), render(SEED, 480, hidden=0.1)
+    assert not plain.hidden.any()
+    assert 6 <= covered.hidden.sum() <= 20
+    assert np.array_equal(plain.image_without_grid, covered.image_without_grid)
+    column, row = np.rint(plain.grid_points).astype(int).T
+    changed = np.abs(plain.image[row, column].astype(int) - covered.image[row, column]).max(axis=1) > 4
+    assert changed[covered.hidden].mean() > 0.8
+    assert not changed[~covered.hidden].any()
+    again = render(SEED, 480, hidden=0.1)
+    assert again.image.tobytes() == covered.image.tobytes()
+
+
+def test_the_frame_may_stay_where_the_strings_are_taken_away() -> None:
+    gridded, framed = render(SEED, 480), render(SEED, 480, keep_frame=True)
+    assert np.array_equal(gridded.image, framed.image)
+    outside = project(framed.homography, np.array([[0.5, -0.017], [1.017, 0.5], [0.5, 1.017], [-0.017, 0.5]]))
+    x, y = np.rint(outside).astype(int).T
+    assert np.array_equal(framed.image[y, x], framed.image_without_grid[y, x])
+    assert not np.array_equal(gridded.image[y, x], gridded.image_without_grid[y, x])
+    column, row = np.rint(framed.grid_points).astype(int).T
+    apart = np.abs(framed.image[row, column].astype(int) - framed.image_without_grid[row, column]).max(axis=1)
+    assert np.median(apart) > 30
