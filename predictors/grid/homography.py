@@ -10,6 +10,7 @@ Matrix = NDArray[np.float64]
 Points = NDArray[np.float64]
 _MOST_TRIES = 2000
 _CONFIDENCE = 0.999
+_FLATTEST, _LARGEST = 1e-3, 1e6
 
 
 def fit(template: Points, found: Points, tolerance_px: float) -> Matrix | None:
@@ -32,9 +33,63 @@ def fit(template: Points, found: Points, tolerance_px: float) -> Matrix | None:
 
 
 def refine(template: Points, found: Points) -> Matrix | None:
-    """The least-squares homography of pairs that are known to belong together (at least 4); None if degenerate."""
-    matrix, _ = cv2.findHomography(template, found, 0)
-    return None if matrix is None or not np.isfinite(matrix).all() else np.asarray(matrix, np.float64)
+    """The least-squares homography of pairs that are known to belong together (at least 4); None if degenerate.
+
+    The direct linear transform on normalised points (Hartley and Zisserman, 2004, 4.1 and 4.4), its rows divided by the
+    depths of a first solution, which makes its residuals distances in the picture.
+    """
+    here, there = _normal(template), _normal(found)
+    if here is None or there is None:
+        return None
+    (size, x0, y0), (scale, u0, v0) = here, there
+    x, y = (template[:, 0] - x0) * size, (template[:, 1] - y0) * size
+    u, v = (found[:, 0] - u0) * scale, (found[:, 1] - v0) * scale
+    count = len(template)
+    rows = np.zeros((2 * count, 9))
+    above, below = rows[:count], rows[count:]
+    above[:, 0] = below[:, 3] = x
+    above[:, 1] = below[:, 4] = y
+    above[:, 2] = below[:, 5] = 1
+    above[:, 6], below[:, 6] = -u * x, -v * x
+    above[:, 7], below[:, 7] = -u * y, -v * y
+    above[:, 8], below[:, 8] = u, v
+    numbers = _solved(rows)
+    if numbers is None:
+        return None
+    depth = numbers[6] * x + numbers[7] * y + 1
+    if depth.min() <= 1e-3:
+        return None
+    above /= depth[:, None]
+    below /= depth[:, None]
+    numbers = _solved(rows)
+    if numbers is None:
+        return None
+    a, b, c, d, e, f, g, h = numbers.tolist()
+    # Points on one line leave a plane without width: it explains nothing.
+    if abs(a * e - b * d) < _FLATTEST * (a * a + b * b + d * d + e * e):
+        return None
+    inner = np.array([[a, b, c], [d, e, f], [g, h, 1.0]])
+    into = np.array([[size, 0, -size * x0], [0, size, -size * y0], [0, 0, 1.0]])
+    back = np.array([[1 / scale, 0, u0], [0, 1 / scale, v0], [0, 0, 1.0]])
+    matrix: Matrix = back @ inner @ into
+    return matrix
+
+
+def _normal(points: Points) -> tuple[float, float, float] | None:
+    """Scale and middle that bring points [P, 2] about 0 and to a spread of 1; None where all lie in one place."""
+    x0, y0 = (points.sum(axis=0) / len(points)).tolist()
+    spread = float(np.abs(points - (x0, y0)).sum()) / (2 * len(points))
+    return (1 / spread, x0, y0) if 0 < spread < np.inf else None
+
+
+def _solved(rows: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The least squares of rows [S, 9], eight columns of a system and its right side: [8]."""
+    square = rows.T @ rows
+    try:
+        numbers = np.asarray(np.linalg.solve(square[:8, :8], square[:8, 8]), np.float64)
+    except np.linalg.LinAlgError:
+        return None
+    return numbers if np.abs(numbers).max() < _LARGEST else None
 
 
 def warp(matrix: Matrix, points: Points) -> Points:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from scipy.spatial import cKDTree
 from predictors.common.errors import WeightsError
 
 Points = NDArray[np.float64]
+_AROUND = 8
 _TOLERANCE = 0.1
 """How far a turned template may miss itself, in parts of its smallest spacing."""
 
@@ -31,15 +33,29 @@ class Symmetry:
 @dataclass(frozen=True)
 class Template:
     """points: float64 [K, 2], x to the right, y down, in any unit; neighbours: int64 [K], which point is nearest to
-    each; spacing: the smallest distance between two; symmetries: the identity first."""
+    each; around: int64 [K, A], the up to 8 nearest; spacing: the smallest distance between two; symmetries: the
+    identity first."""
 
     points: Points
     neighbours: NDArray[np.int64]
+    around: NDArray[np.int64]
     spacing: float
     symmetries: tuple[Symmetry, ...]
 
     def __len__(self) -> int:
         return len(self.points)
+
+    @cached_property
+    def shape(self) -> tuple[int, int] | None:
+        """Rows and columns where the points are a grid, row by row; else None."""
+        apart = np.abs(self.points[:, 1] - self.points[0, 1]) > 0.5 * self.spacing
+        columns = int(apart.argmax()) if apart.any() else len(self)
+        rows = len(self) // columns
+        if min(rows, columns) < 2 or rows * columns != len(self):
+            return None
+        grid = self.points.reshape(rows, columns, 2)
+        even = np.ptp(grid[..., 0], axis=0).max() < 0.5 * self.spacing
+        return (rows, columns) if even and np.ptp(grid[..., 1], axis=1).max() < 0.5 * self.spacing else None
 
     @property
     def centre(self) -> Points:
@@ -56,11 +72,12 @@ def make_template(points: Points) -> Template:
     extent = np.ptp(points, axis=0)
     if extent.min() <= 0:
         raise ValueError("expected points that do not lie on one line")
-    distance, nearest = cKDTree(points).query(points, k=2)
+    distance, nearest = cKDTree(points).query(points, k=min(_AROUND + 1, len(points)))
     spacing = float(distance[:, 1].min())
     if spacing <= 1e-6 * extent.max():
         raise ValueError("expected points that differ from each other")
-    return Template(points, np.asarray(nearest[:, 1], np.int64), spacing, tuple(_symmetries(points, spacing)))
+    nearest = np.asarray(nearest, np.int64)
+    return Template(points, nearest[:, 1], nearest[:, 1:], spacing, tuple(_symmetries(points, spacing)))
 
 
 def load_template(file: Path) -> Template:
