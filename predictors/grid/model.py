@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kelp.card import Card
 from kelp.detections import Predictions
+from kelp.settings.model import ModelSetting
 from predictors.common.errors import WeightsError
-from predictors.grid.matching import match
+from predictors.grid.matching import Matched, match
+from predictors.grid.refine import refine_corners, refine_grid
 from predictors.grid.template import Template, load_template
-from predictors.model import Item
+from predictors.model import Item, RgbImage
 from predictors.yolo.model import RawImage, YoloModel
+
+_MOST_REFINED = 8
 
 
 class GridModel(YoloModel):
@@ -23,7 +29,18 @@ class GridModel(YoloModel):
     With `use_template_matching` each instance's keypoints come in the template's order: those that were found where
     they were found, those that were missed from the homography with visibility 0. An instance that no view of the
     template explains keeps what the model said.
+
+    With `refine` the points are then measured on the photograph: four corners where the inner edges of a bright frame
+    meet, crossings where bright strings do. A crossing's visibility is then the share of its four arms that is to be
+    seen. Where no such frame or grid is found, the points stay where the model saw them.
     """
+
+    own_settings: ClassVar[tuple[ModelSetting, ...]] = (
+        ModelSetting(
+            "refine", "bool", False, "measure matched points on the image itself: frame edges, or strings",
+            tasks=frozenset({"pose"}),
+        ),
+    )  # fmt: skip
 
     def __init__(self, card: Card, files: Mapping[str, Path]) -> None:
         if card.task != "pose":
@@ -46,18 +63,17 @@ class GridModel(YoloModel):
         self._template = template
 
     def warm_up_items(self) -> Sequence[Item]:
-        return [
-            replace(item, settings={**item.settings, "use_template_matching": True}) for item in super().warm_up_items()
-        ]
+        settings = {"use_template_matching": True, "refine": False}
+        return [replace(item, settings={**item.settings, **settings}) for item in super().warm_up_items()]
 
     def postprocess(self, raw: list[RawImage], items: Sequence[Item]) -> list[Predictions]:
         answers = super().postprocess(raw, items)
         return [
-            self._matched(answer) if item.settings["use_template_matching"] else answer
+            self._matched(answer, item) if item.settings["use_template_matching"] else answer
             for answer, item in zip(answers, items, strict=True)
         ]
 
-    def _matched(self, found: Predictions) -> Predictions:
+    def _matched(self, found: Predictions, item: Item) -> Predictions:
         if found.keypoints is None or self._template is None or not len(found):
             return found
         by_mark = self.card.orientation == "mark"
@@ -65,7 +81,26 @@ class GridModel(YoloModel):
         keypoints = [
             given if match is None else match.keypoints for given, match in zip(found.keypoints, matches, strict=True)
         ]
+        if item.settings["refine"]:
+            # The surest come first: an image shows one quadrat, seldom two.
+            for number, matched in enumerate(matches[:_MOST_REFINED]):
+                if matched is not None:
+                    keypoints[number] = self._refined(self._template, matched, item.image)
         return replace(found, keypoints=np.stack(keypoints).astype(np.float32))
+
+    def _refined(self, template: Template, matched: Matched, image: RgbImage) -> NDArray[np.float32]:
+        keypoints = matched.keypoints.copy()
+        if len(template) == 4:
+            corners = refine_corners(image, keypoints[:, :2].astype(np.float64))
+            if corners is not None:
+                keypoints[:, :2] = corners
+            return keypoints
+        shape = self.card.grid_shape or template.shape
+        grid = None if shape is None else refine_grid(image, template.points, shape, matched.homography)
+        if grid is not None:
+            keypoints[:, :2] = grid.points
+            keypoints[:, 2] = grid.seen
+        return keypoints
 
     def _check_card(self, points: int) -> None:
         name = self.files["template"].name

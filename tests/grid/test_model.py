@@ -34,6 +34,7 @@ def test_the_corners_of_a_quadrat_by_the_image(tmp_path, matched):
     scene = render(30001, 960, turn=5.0)
     settings = {
         "conf_threshold": 0.1, "iou_threshold": 0.5, "max_detections": 1, "use_template_matching": matched,
+        "refine": False,
     }  # fmt: skip
     items = [Item(scene.image, settings, frozenset({"keypoints"}))]
     (found,) = grid.postprocess(grid.predict(grid.preprocess(items)), items)
