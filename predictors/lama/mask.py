@@ -20,12 +20,15 @@ def grid_mask(
 ) -> NDArray[np.uint8]:
     """uint8 [H, W], 1 on the lines along rows and columns of `points` [rows · columns, 2] (x, y in pixels, row by row).
 
-    Lines are `width_px` pixels wide and run on to the picture's border. InvalidImage for points that span no grid.
+    Points are half-open: the first pixel's middle is at 0.5. Lines are `width_px` pixels wide and run on to the
+    picture's border. InvalidImage for points that span no grid.
     """
     rows, columns = grid_shape
     grid = np.asarray(points, np.float64).reshape(rows, columns, 2)
     if np.abs(grid).max() > _FARTHEST:
         raise InvalidImage(f"grid_points: expected pixels of the image, got {np.abs(grid).max():.3g}")
+    # OpenCV counts from the middle of the first pixel.
+    grid = grid - 0.5
     mask = np.zeros(size_hw, np.uint8)
     reach = float(np.hypot(*size_hw)) + float(np.abs(grid).max())
     for line in (*grid, *grid.transpose(1, 0, 2)):
