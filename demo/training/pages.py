@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from kelp.card import load_cards
 ROOT = Path(__file__).parent.parent.parent
 CARDS = ROOT / "environments" / "models"
 PAGES = ROOT / "docs" / "models"
-_BLOCK = re.compile(r"(<!-- quality -->\n).*?(<!-- end of quality -->)", re.S)
+_BEGIN, _END = "<!-- quality -->", "<!-- end of quality -->"
 
 
 def main(arguments: list[str]) -> int:
@@ -34,12 +33,16 @@ def main(arguments: list[str]) -> int:
 
 
 def renewed() -> Iterator[tuple[Path, str]]:
-    """Each page with the text that it should have. FileNotFoundError where a card has no page."""
+    """Each page with the text that it should have. FileNotFoundError where a card has no page, ValueError where
+    that has no place for it."""
     for name, card in load_cards(CARDS).items():
         page = PAGES / f"{name}.md"
         text = page.read_text(encoding="utf-8")
-        table = quality_table(card.quality)
-        yield page, _BLOCK.sub(lambda found, table=table: f"{found[1]}{table}{found[2]}", text)
+        head, begin, rest = text.partition(_BEGIN)
+        _, end, tail = rest.partition(_END)
+        if not (begin and end):
+            raise ValueError(f"{page}: expected {_BEGIN} and {_END}")
+        yield page, f"{head}{begin}\n{quality_table(card.quality)}{end}{tail}"
 
 
 def quality_table(quality: Mapping[str, Any]) -> str:

@@ -15,6 +15,8 @@ from kelp.cli.describing import Described
 _OTHERS = frozenset({"name", "version", "runtime", "task", "weights", "labels", "quality"})
 """Fields of the card beside that say what is true of its own weights only."""
 _PLAIN_NAMES = frozenset({"best", "last", "model", "model-weights", "segformer-weights", "weights", "train", "nuclio"})
+_OURS = re.compile(r"; trained at \d+ x \d+ pixels\.$")
+"""How a description of ours ends: it tells of the weights it was made for."""
 _MOST_STEPS_UP = 3
 _GOLDEN = 0.61803398875
 
@@ -41,7 +43,8 @@ def card_text(
         fields["version"] = asked.version
     if title := asked.title or beside.get("title"):
         fields["title"] = title
-    fields["description"] = beside.get("description") or _description(found)
+    own = str(beside.get("description") or "")
+    fields["description"] = own if own and not _OURS.search(own) else _description(found)
     fields |= {"runtime": found.runtime, "task": found.task, "weights": _weights(found, sha256, place)}
     if labels := _labels(found, beside):
         fields["labels"] = labels
@@ -75,13 +78,13 @@ def uri_from(file: Path, place: Path | None) -> str:
 
 
 def _description(found: Described) -> str:
-    told = {"segment": "Outlines", "detect": "Finds boxes of", "pose": "Finds the points of", "inpaint": "Fills"}
-    what = f"{len(found.labels)} labels" if len(found.labels) != 1 else found.labels[0]["name"]
     if found.task == "inpaint":
         return "Fills what a mask covers, or the lines of a grid through its points."
-    points = f", {found.keypoints} each" if found.keypoints else ""
+    what = f"{len(found.labels)} labels" if len(found.labels) != 1 else found.labels[0]["name"]
     size = f"; trained at {found.input_hw[1]} x {found.input_hw[0]} pixels" if found.input_hw else ""
-    return f"{told[found.task]} {what}{points}{size}."
+    if found.task == "pose":
+        return f"Finds the {found.keypoints} points of {what}{size}."
+    return f"{'Outlines' if found.task == 'segment' else 'Finds boxes of'} {what}{size}."
 
 
 def _weights(found: Described, sha256: Mapping[str, str], place: Path | None) -> dict[str, Any]:

@@ -26,17 +26,16 @@ _GI = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One point of the list. told: what was found; advice: what to do about it; must: production waits for it."""
+    """One point of the list. told: what was found; advice: what to do about it. What is missing holds production up."""
 
     point: str
     state: State
     told: str
     advice: str = ""
-    must: bool = True
 
     @property
     def blocks(self) -> bool:
-        return self.must and self.state == "missing"
+        return self.state == "missing"
 
 
 def checklist(
@@ -111,7 +110,7 @@ def _of_running(card: Card, trial: Trial, images: Path | None, on_point: Callabl
             on_point("speed")
             speed = _of_speed(card, target, files)
         else:
-            speed = Line("speed", "missing", "not measured", "give pictures with --images", must=False)
+            speed = Line("speed", "warn", "not measured", "give pictures with --images")
         yield _of_memory(card, trial, bool(files))
         yield _of_gpu(card, trial)
         yield errors
@@ -142,13 +141,15 @@ def _of_images(target: Target, files: Sequence[Path]) -> Line:
             "nothing was found in any of them: other pictures, or a lower conf_threshold (`kelp infer --save` shows)"
         )
         return Line("real images", "warn", told, advice)
+    if not target.finds:
+        return Line("real images", "ok", f"{len(files)} pictures: all answered, in their own size")
     return Line("real images", "ok", f"{told}: all answered, inside the pictures, with the card's labels")
 
 
 def _of_memory(card: Card, trial: Trial, worked: bool) -> Line:
     peak = trial.peak_bytes()
     if not peak:
-        return Line("memory", "warn", "this system does not tell what a process holds", must=False)
+        return Line("memory", "warn", "this system does not tell what a process holds")
     limit = _bytes(card.resources.limits.memory)
     request = _bytes(card.resources.requests.memory)
     told = f"{peak / _GI:.2f} GiB at its peak; requests {_shown(request)}, limits {_shown(limit)}"
@@ -173,7 +174,7 @@ def _of_gpu(card: Card, trial: Trial) -> Line:
     if file.endswith(".onnx") or (not wanted and card.device != "cuda"):
         return Line("GPU", "ok", "needs none")
     advice = "check again on a machine with the GPU that will serve it: memory, and time, differ there"
-    return Line("GPU", "warn", "the card asks for one, and there is none here", advice, must=False)
+    return Line("GPU", "warn", "the card asks for one, and there is none here", advice)
 
 
 def _of_errors(target: Target, trial: Trial) -> Line:
@@ -205,14 +206,14 @@ def _of_speed(card: Card, target: Target, files: Sequence[Path]) -> Line:
         try:
             target.answer(file.read_bytes(), file)
         except KelpError as error:
-            return Line("speed", "missing", f"{file.name}: {error.message}", "see the line of real images", must=False)
+            return Line("speed", "missing", f"{file.name}: {error.message}", "see the line of real images")
         times.append(time.perf_counter() - begun)
     slowest = max(times)
     told = f"{len(times) / sum(times):.2f} pictures/s one after another, {slowest:.2f} s the slowest of {len(times)}"
     if slowest > card.limits.request_seconds / 2:
         advice = "near limits.request_seconds: raise it, or choose a lighter model (docs/models)"
-        return Line("speed", "warn", told, advice, must=False)
-    return Line("speed", "ok", told, must=False)
+        return Line("speed", "warn", told, advice)
+    return Line("speed", "ok", told)
 
 
 def _of_cvat(card: Card) -> Line:
@@ -229,10 +230,8 @@ def _of_cvat(card: Card) -> Line:
         with bridge() as called:
             runs = called.get("/api/v1/runs", model=name, limit=200)["runs"]
     except Unreachable as error:
-        configured = bool(os.environ.get("KELP_BRIDGE_URL"))
-        return Line(
-            "CVAT task", "missing", error.message, "start the bridge (KELP_BRIDGE_URL names it)", must=configured
-        )
+        state: State = "missing" if os.environ.get("KELP_BRIDGE_URL") else "warn"
+        return Line("CVAT task", state, error.message, "start the bridge (KELP_BRIDGE_URL names it), and check again")
     except (Unauthorized, Forbidden) as error:
         return Line("CVAT task", "missing", error.message, "set KELP_API_TOKEN")
     except (KelpError, NotFound) as error:

@@ -60,7 +60,7 @@ def new(
     labels = f", {len(found.labels)} {'label' if len(found.labels) == 1 else 'labels'}" if found.labels else ""
     say(f"{full}: runtime {found.runtime}, task {found.task}{labels}{points}{size}")
     if beside:
-        say(f"{full}: what else it says is as in the card of {asked.name} beside it")
+        say(f"{full}: what else it says is taken over from the card of {asked.name} that is there")
     typer.echo(str(target))
 
 
