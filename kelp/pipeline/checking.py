@@ -19,6 +19,7 @@ from kelp.pipeline.present import Present, PresentProject, present_of
 from kelp.pipeline.schema import Detect, Pipeline
 from kelp.pipeline.servers import BridgeHealth, bridge_health, model_states, of_bridge, of_models
 from kelp.pipeline.settings import PipelineSettings
+from kelp.pipeline.source import points_fault
 from kelp.pipeline.wanted import Wanted, WantedProject, WantedWebhook, target_id
 
 Json = dict[str, Any]
@@ -113,6 +114,15 @@ class Check:
         found += self._labels(key, wanted, there, link)
         for webhook in wanted.webhooks:
             found.append(self._webhook(webhook, there, wanted, present, cvat))
+            spec = self.pipeline.projects[key].webhooks[webhook.mark.webhook]
+            why = "" if isinstance(spec, Detect) else points_fault(spec, there.labels, self.cards.cards)
+            if why:
+                advice = (
+                    f"add it to the project in {self.file}: `labels: [MODEL]`, of the model that finds the points"
+                    if "several" not in why
+                    else f"name one in {self.file}: `label: NAME`"
+                )
+                found.append(fails(f"points for {_link(webhook, wanted)}", why, advice))
         return found
 
     def _labels(self, key: str, wanted: WantedProject, there: PresentProject, link: str) -> list[Finding]:

@@ -76,7 +76,7 @@ class Crop(WebhookSpec):
     crop: Key = Field(description="the project of this file that the new task goes to")
     on: Annotated[list[TaskOn], Many] | None = Field(None, min_length=1)
     label: str | None = None
-    size: int | None = Field(None, ge=1)
+    size: int | None = Field(None, ge=32, le=8192)
     format: ImageFormat | None = None
     quality: int | None = Field(None, ge=1, le=100)
     skip_invalid: bool | None = None

@@ -36,6 +36,7 @@ def write_cards(folder: Path) -> None:
     write_card(folder, "corners", task="pose", labels=[CORNERS])
     write_card(folder, "gridpose", task="pose", labels=[GRID], grid_shape=[9, 13])
     write_card(folder, "corals", labels=CORALS)
+    write_card(folder, "painter", task="inpaint", labels=[], grid_shape=[9, 13])
     write_card(folder, "broken", weights={"uri": "no-such-file.bin"})
 
 
@@ -171,7 +172,7 @@ def live(bench: Bench, platform: Platform) -> Bench:
 
 THREE = {
     "raw": {"webhooks": {"corners": {"detect": "corners", "on": "created"}, "crop": {"crop": "cropped", "size": 640}}},
-    "cropped": {"webhooks": {"grid": {"detect": "gridpose"}, "remove-grid": {"remove-grid": "corals"}}},
+    "cropped": {"webhooks": {"grid": {"detect": "gridpose"}, "off": {"remove-grid": "corals", "model": "painter"}}},
     "corals": {"webhooks": {"corals": {"detect": "corals", "on": "created", "conv_mask_to_poly": True}}},
 }
 """The three stages, on the models of these tests."""

@@ -41,7 +41,7 @@ SHIPPED = ROOT / "environments" / "pipelines" / "quadratseg.yaml"
         ),
         (
             "name: p\nprojects: {a: {webhooks: {w: {crop: b, size: 0}}}, b: {}}",
-            "p.yaml: projects.a.webhooks.w.size: Input should be greater than or equal to 1, got 0",
+            "p.yaml: projects.a.webhooks.w.size: Input should be greater than or equal to 32, got 0",
         ),
         ("name: p\nprojects: {a: {webhooks: {w: {crop: b}}}}", "projects.a.webhooks.w: no project 'b' in this file"),
         ("name: p\nprojects: {a: {webhooks: {w: {crop: a}}}}", "projects.a.webhooks.w: 'a' leads back to 'a'"),
