@@ -50,10 +50,11 @@ CVAT_REQUESTS = Counter(
 )
 
 # A counter that is not there yet cannot be seen to rise: its first event would be lost.
-for _state in FINISHED:
-    RUNS_ENDED.labels("detect", _state)
-for _outcome in ("accepted", "repeated", "ignored", "pong"):
-    WEBHOOKS.labels("detect", _outcome)
+for _kind in ("detect", "crop", "remove-grid"):
+    for _state in FINISHED:
+        RUNS_ENDED.labels(_kind, _state)
+    for _outcome in ("accepted", "repeated", "ignored", "pong"):
+        WEBHOOKS.labels(_kind, _outcome)
 
 
 class _Models(Collector):

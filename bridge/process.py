@@ -17,8 +17,9 @@ from bridge.edge.access import Access
 from bridge.edge.api import application
 from bridge.edge.front import Front
 from bridge.edge.health import Health, SideDoor
+from bridge.edge.hooks import all_hooks
 from bridge.edge.listen import Listener, bind
-from bridge.edge.webhook import DETECT_PATH, DetectWebhook
+from bridge.edge.webhook import WebhookHandler
 from bridge.models.catalog import Catalog
 from bridge.models.open import open_models
 from bridge.reconcile.reconciler import Reconciler
@@ -66,10 +67,11 @@ class Bridge:
         access = Access(settings)
         # Webhooks are written down from here on; the machinery that works on them takes a second more to import.
         on_new = services.news.set
-        webhook = DetectWebhook(services.intake, services.catalog, access, settings.instance, on_new)
-        reconciler = Reconciler(services, webhook, health)
+        hooks = all_hooks(services.catalog, settings.instance)
+        webhooks = {hook.path: WebhookHandler(hook, services.intake, access, on_new) for hook in hooks}
+        reconciler = Reconciler(services, webhooks, health)
         await reconciler.note_first_start()
-        front = Front({DETECT_PATH: webhook}, application(services, health, on_new), access)
+        front = Front(webhooks, application(services, health, on_new), access)
         listeners = {"main": Listener(front, main), "metrics": Listener(SideDoor(health), side)}
         for listener in listeners.values():
             listener.start()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from bridge.cvat.objects import Delivery, FrameSizes, Job, Label, Webhook
+from bridge.cvat.tasks import CvatTasks
 from bridge.cvat.transport import Transport
 
 PAGE = 100
@@ -16,6 +17,7 @@ CHANGE_TIMEOUT_S = 300.0
 class Cvat:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.tasks = CvatTasks(transport, self.pages)
 
     async def close(self) -> None:
         await self._transport.close()
@@ -86,6 +88,10 @@ class Cvat:
 
     async def webhooks(self) -> list[Webhook]:
         return [Webhook.of(data) async for data in self.pages("/api/webhooks", {})]
+
+    async def webhooks_of_project(self, project_id: int) -> list[Webhook]:
+        found = self.pages("/api/webhooks", {"project_id": project_id}, listing=False)
+        return [Webhook.of(data) async for data in found if data.get("project_id") == project_id]
 
     async def deliveries(self, webhook_id: int) -> AsyncIterator[Delivery]:
         """Newest first."""

@@ -104,10 +104,12 @@ class Webhook:
     id: int
     target_url: str
     is_active: bool
+    events: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Webhook:
-        return cls(data["id"], data.get("target_url") or "", bool(data.get("is_active", True)))
+        events = tuple(str(event) for event in data.get("events") or ())
+        return cls(data["id"], data.get("target_url") or "", bool(data.get("is_active", True)), events)
 
 
 @dataclass(frozen=True, slots=True)

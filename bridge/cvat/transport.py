@@ -8,7 +8,8 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -25,6 +26,7 @@ LONGEST_PAUSE_S = 10.0
 # Of an error's text, as much as fits into a run's reason.
 SHOWN = 300
 _TOO_MANY = 429
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class Transport:
             auth = httpx.BasicAuth(access.user, access.password)
         self._organization = {"X-Organization": access.organization} if access.organization else {}
         self._pause_s = pause_s
+        parts = urlsplit(access.url)
+        # Where no proxy in front of it says so, CVAT takes its own address for uploads from this.
+        self.origin = f"{parts.scheme}://{parts.netloc}"
         self._http = httpx.AsyncClient(
             base_url=access.url,
             headers=headers,
@@ -74,19 +79,30 @@ class Transport:
     async def get_bytes(
         self, path: str, params: Mapping[str, Any] | None = None, *, headers: Mapping[str, str] | None = None
     ) -> bytes:
-        body: bytes = await self._repeated(lambda: self._once("GET", path, params=params, headers=headers))
-        return body
+        answer = await self.repeated(lambda: self._once("GET", path, params=params, headers=headers))
+        return answer.content
 
     async def change(self, path: str, params: Mapping[str, Any], body: bytes, *, timeout_s: float) -> Any:
         """Send a change ONCE; its decoded answer. InDoubt where nobody can say whether it happened."""
+        headers = {"Content-Type": "application/json"}
+        answer = await self.send("PATCH", path, params=params, content=body, headers=headers, timeout_s=timeout_s)
+        return orjson.loads(answer.content)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> httpx.Response:
+        """The same for any method. CvatRefused, CvatGone or `cvat_not_sent`: it surely did not happen."""
+        timeout = httpx.Timeout(timeout_s, connect=5.0)
         try:
-            answer = await self._once(
-                "PATCH",
-                path,
-                params=params,
-                content=body,
-                headers={"Content-Type": "application/json"},
-                timeout=httpx.Timeout(timeout_s, connect=5.0),
+            return await self._once(
+                method, path, params=params, content=content, headers={**(headers or {})}, timeout=timeout
             )
         except (CvatRefused, CvatGone):
             raise
@@ -94,13 +110,13 @@ class Transport:
             if error.code == "cvat_not_sent":
                 raise
             raise InDoubt(error.message) from error
-        return orjson.loads(answer)
 
     async def repeat_change(self, path: str, params: Mapping[str, Any], body: bytes, *, timeout_s: float) -> Any:
         """The same for a change that may happen twice without harm."""
-        return await self._repeated(lambda: self.change(path, params, body, timeout_s=timeout_s))
+        return await self.repeated(lambda: self.change(path, params, body, timeout_s=timeout_s))
 
-    async def _repeated(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
+    async def repeated(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """`attempt`, which may happen twice without harm, again and again while CVAT does not answer."""
         pause = self._pause_s
         for left in range(TRIES - 1, -1, -1):
             try:
@@ -112,7 +128,7 @@ class Transport:
             pause = min(pause * 2, LONGEST_PAUSE_S)
         raise AssertionError("unreachable")
 
-    async def _once(self, method: str, path: str, **options: Any) -> bytes:
+    async def _once(self, method: str, path: str, **options: Any) -> httpx.Response:
         request = self._http.build_request(method, path, **options)
         try:
             response = await self._http.send(request)
@@ -121,9 +137,11 @@ class Transport:
             sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
             code = "cvat_unavailable" if sent else "cvat_not_sent"
             raise CvatUnavailable(f"CVAT does not answer ({_kind(error)})", code=code) from error
+        # It points back at the response: a picture sent or received would live until the collector's next round.
+        response.stream = httpx.ByteStream(b"")
         metrics.CVAT_REQUESTS.labels(str(response.status_code)).inc()
         if response.status_code < 300:
-            return response.content
+            return response
         raise _error(method, path, response)
 
 

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bridge.detect.alone import PAUSE_ALONE_S, Refused, ask_alone, is_the_models, refuse_callers_fault
 from bridge.detect.frames import Frame
-from bridge.runs.endings import RunEnds
 from kelp.detections import Detections
-from kelp.errors import (
-    BadGateway,
-    InvalidRequest,
-    KelpError,
-    NotFound,
-    NotReady,
-    OutOfMemory,
-    QueueFull,
-    TooLarge,
-    TooLate,
-)
-
-# An image that is too large for the device, or that the model fails on, is tried alone so often.
-TRIES_ALONE = 3
-PAUSE_ALONE_S = 1.0
-LONGEST_PAUSE_ALONE_S = 2.0
-_THE_CALLERS = {"unknown_parameter", "invalid_parameter", "missing_parameter"}
+from kelp.errors import BadGateway, InvalidRequest, KelpError, NotFound, NotReady, OutOfMemory, TooLarge, TooLate
 
 
 class Detector(Protocol):
@@ -80,7 +63,7 @@ class Question:
         try:
             return [await self._once(frames)]
         except InvalidRequest as error:
-            self._refuse_callers_fault(error)
+            refuse_callers_fault(error)
             bad = {i for i in error.image_indices or () if 0 <= i < len(frames)}
             if not bad:
                 return await self._ask_each(frames)
@@ -89,7 +72,7 @@ class Question:
         except (OutOfMemory, TooLarge, TooLate):
             return await self._ask_each(frames)
         except KelpError as error:
-            if _is_the_models(error):
+            if is_the_models(error):
                 return await self._ask_each(frames)
             raise
 
@@ -97,21 +80,8 @@ class Question:
         return [await self._ask_alone(frame) for frame in frames]
 
     async def _ask_alone(self, frame: Frame) -> Answered | SetAside:
-        for left in range(TRIES_ALONE - 1, -1, -1):
-            try:
-                return await self._once([frame])
-            except InvalidRequest as error:
-                self._refuse_callers_fault(error)
-                return SetAside(frame.number, error.message)
-            except TooLarge as error:
-                return SetAside(frame.number, error.message)
-            except KelpError as error:
-                if not (isinstance(error, OutOfMemory) or _is_the_models(error)):
-                    raise
-                if not left:
-                    return SetAside(frame.number, error.message)
-                await asyncio.sleep(min(error.retry_after_s or self.pause_s, LONGEST_PAUSE_ALONE_S))
-        raise AssertionError("unreachable")
+        answer = await ask_alone(lambda: self._once([frame]), self.pause_s)
+        return SetAside(frame.number, answer.reason) if isinstance(answer, Refused) else answer
 
     async def _once(self, frames: Sequence[Frame]) -> Answered:
         try:
@@ -128,13 +98,3 @@ class Question:
         if detections.image_count != len(frames):
             raise BadGateway(f"{self.model} answered for {detections.image_count} images instead of {len(frames)}")
         return Answered(frames, detections)
-
-    @staticmethod
-    def _refuse_callers_fault(error: InvalidRequest) -> None:
-        if error.code in _THE_CALLERS:
-            raise RunEnds("failed", error.message) from None
-
-
-def _is_the_models(error: KelpError) -> bool:
-    """Whether the model itself failed (500), rather than the way to it."""
-    return error.status >= 500 and not isinstance(error, (NotReady, BadGateway, TooLate, QueueFull))

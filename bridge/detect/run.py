@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from bridge.detect.convert import Converter, Findings, found_by, outputs_for
 from bridge.detect.frames import fetch_ahead
 from bridge.detect.infer import Answered, Question, SetAside
 from bridge.detect.labels import defaults_of
-from bridge.detect.reading import Work, read_job, reading_of, wait_for_data
+from bridge.detect.reading import Work, read_job, reading_of, wait_for_data, why_failed
 from bridge.detect.record import record_of
 from bridge.detect.stream import answers
 from bridge.detect.wake import Waking
@@ -54,6 +54,9 @@ class Detection:
         self._settled: list[tuple[int, int, str | None]] | None = None
         self.reins = Reins(services, live, claim)
         self._model = Waking(services.models, services.catalog, self._parameters.model, self.reins)
+        self.steps: Sequence[tuple[str, Callable[[], Awaitable[None]]]] = (
+            ("read", self.read), ("annotate", self.annotate), ("settle", self.settle),
+        )  # fmt: skip
 
     async def read(self) -> None:
         """Look at the job, wake the model meanwhile. RunEnds where there is nothing to do."""
@@ -114,6 +117,13 @@ class Detection:
         if len(failed) == len(finished):
             return "failed", f"no frame could be answered; {first}"
         return "completed_with_errors", f"{len(failed)} of {len(finished)} frames were set aside; {first}"
+
+    async def give_up(self) -> None:
+        """Nothing: what is written before the end stays."""
+
+    async def why_failed(self, error: BaseException) -> str:
+        """What ended the run, for people."""
+        return await why_failed(error, self._services.cvat, self._job_id, self._task_id)
 
     def reset(self) -> None:
         """Before a step is tried again: believe the tables, not what this object remembers."""

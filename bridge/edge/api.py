@@ -14,12 +14,10 @@ from starlette.exceptions import HTTPException
 from bridge import log
 from bridge.edge import runs
 from bridge.edge.health import Health
-from bridge.edge.webhook import DETECT_PATH
-from bridge.events.parameters import EXISTING, TRIGGERS, all_detector_settings
+from bridge.edge.openapi import webhook_descriptions
 from bridge.runs.services import Services
 from kelp import __version__
 from kelp.errors import InvalidRequest, KelpError, NotFound, error_from_answer
-from kelp.settings.model import ModelSetting
 
 TITLE = "Kelp bridge"
 
@@ -66,7 +64,7 @@ def application(services: Services, health: Health, on_new: Callable[[], None]) 
     def openapi() -> dict[str, Any]:
         if not schema:
             schema.update(get_openapi(title=TITLE, version=__version__, routes=app.routes))
-            schema["paths"][DETECT_PATH] = {"post": _webhook_description()}
+            schema["paths"] |= webhook_descriptions()
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -76,54 +74,3 @@ def application(services: Services, health: Health, on_new: Callable[[], None]) 
 def _answer(error: KelpError) -> JSONResponse:
     headers = {} if error.retry_after_s is None else {"Retry-After": str(max(1, round(error.retry_after_s)))}
     return JSONResponse(error.to_json(), error.status, headers)
-
-
-def _webhook_description() -> dict[str, Any]:
-    own = [
-        ("model_name", True, {"type": "string"}, "the model, NAME, NAME-v2 or NAME@v2"),
-        ("on", False, {"type": "string", "default": "started"}, f"comma list of {', '.join(TRIGGERS)}"),
-        ("label_map", False, {"type": "string"}, "model:project,… (`model:` drops a label)"),
-        ("labels", False, {"type": "string"}, "comma list of model labels to keep"),
-        ("existing", False, {"type": "string", "enum": list(EXISTING), "default": "replace"}, "what is there already"),
-    ]
-    settings = [(s.name, False, _schema(s), s.help) for s in all_detector_settings().values()]
-    return {
-        "tags": ["webhooks"],
-        "summary": "CVAT's deliveries: annotate the job with a model",
-        "parameters": [
-            {"name": name, "in": "query", "required": required, "schema": schema, "description": text}
-            for name, required, schema, text in (*own, *settings)
-        ]
-        + [
-            {
-                "name": "X-Signature-256",
-                "in": "header",
-                "required": False,
-                "schema": {"type": "string"},
-                "description": "sha256=HMAC of the raw body with one of KELP_WEBHOOK_SECRETS",
-            }
-        ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
-        "responses": {
-            "202": {"description": "written down; `run` and `url` say where"},
-            "200": {"description": "a repeat, a ping, or nothing to do (`outcome`, `reason`)"},
-            "400": {"description": "a parameter or value that does not exist, named"},
-            "401": {"description": "the signature does not fit"},
-            "404": {"description": "no such model"},
-            "413": {"description": "the body is too large"},
-            "503": {"description": "it could not be written down"},
-        },
-    }
-
-
-def _schema(setting: ModelSetting) -> dict[str, Any]:
-    schema: dict[str, Any] = {
-        "type": {"float": "number", "int": "integer", "bool": "boolean"}.get(setting.kind, "string")
-    }
-    if setting.choices:
-        schema["enum"] = list(setting.choices)
-    if setting.minimum is not None:
-        schema["minimum"] = setting.minimum
-    if setting.maximum is not None:
-        schema["maximum"] = setting.maximum
-    return schema

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.edge.views import FrameView, RunView, is_finished, run_view
 from bridge.events.payload import MOST_ID
-from bridge.runs import by_hand
+from bridge.runs import by_hand, tasks_by_hand
 from bridge.runs.services import Services
 from bridge.store import progress
 from bridge.store import runs as store
@@ -29,16 +29,22 @@ KEEP_ALIVE_SECONDS = 15.0
 
 
 class NewRuns(BaseModel):
-    """Exactly one of job, task and project."""
+    """`detect`: a model, and exactly one of job, task and project. `crop`, `remove-grid`: a task, and the project of
+    the new one."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
-    model: str
+    kind: Literal["detect", "crop", "remove-grid"] = "detect"
+    model: str | None = Field(None, description="required to detect; to remove grids pth-lama where nothing is said")
+    target: Id | None = Field(None, description="crop, remove-grid: the project in which the new task is made")
+    dry_run: bool = Field(False, description="crop, remove-grid: say what would be done, and do nothing")
     job: Id | None = None
     task: Id | None = None
     project: Id | None = None
-    parameters: dict[str, Any] = Field({}, description="those of the webhook, without model_name and on")
-    again: bool = Field(False, description="infer anew even if an equal run exists")
+    parameters: dict[str, Any] = Field(
+        {}, description="those of the webhook, without model_name, target_proj_id and on"
+    )
+    again: bool = Field(False, description="infer anew, or make another task, even if an equal run exists")
     caused_by: str = Field("", max_length=150, pattern=r"^[^\x00]*$")
 
 
@@ -47,6 +53,7 @@ class AskedRuns(BaseModel):
     urls: list[str]
     batch: str | None
     skipped: dict[int, str] = Field(description="job → why it gets no run")
+    would: dict[str, Any] | None = Field(None, description="answer to a dry run: what would be done, frame by frame")
 
 
 class RunList(BaseModel):
@@ -75,8 +82,15 @@ def router(services: Services, on_new: Callable[[], None]) -> APIRouter:
 
     @routes.post("", status_code=202, responses={200: {"description": "equal runs exist already"}})
     async def ask(new: NewRuns, response: Response) -> AskedRuns:
-        """Annotate a job, or every job of a task or project."""
-        asked = await by_hand.ask(services, by_hand.Request(**new.model_dump()))
+        """Annotate a job, or every job of a task or project; or make a task from a task."""
+        if new.kind != "detect":
+            if new.dry_run:
+                response.status_code = 200
+                would = await tasks_by_hand.preview(services, _task_request(new))
+                return AskedRuns(runs=[], urls=[], batch=None, skipped={}, would=would)
+            asked = await tasks_by_hand.ask(services, _task_request(new))
+        else:
+            asked = await by_hand.ask(services, _request(new))
         if asked.is_new:
             on_new()
         else:
@@ -155,6 +169,27 @@ def router(services: Services, on_new: Callable[[], None]) -> APIRouter:
         return await view_of(run_id)
 
     return routes
+
+
+def _request(new: NewRuns) -> by_hand.Request:
+    if new.model is None:
+        raise InvalidRequest("parameter 'model' is required", code="missing_parameter")
+    for name in ("target", "dry_run"):
+        if getattr(new, name):
+            raise InvalidRequest(f"'{name}' belongs to crop and remove-grid", code="invalid_parameter")
+    rest = new.model_dump(include={"job", "task", "project", "parameters", "again", "caused_by"})
+    return by_hand.Request(model=new.model, **rest)
+
+
+def _task_request(new: NewRuns) -> tasks_by_hand.TaskRequest:
+    if new.task is None or new.target is None or new.job is not None or new.project is not None:
+        raise InvalidRequest(f"{new.kind}: expected a task and a target", code="invalid_parameter")
+    if new.model is not None and new.kind == "crop":
+        raise InvalidRequest("crop: no model is needed", code="invalid_parameter")
+    assert new.kind != "detect"
+    return tasks_by_hand.TaskRequest(
+        new.kind, new.task, new.target, new.model, new.parameters, new.again, new.caused_by
+    )
 
 
 async def _follow(services: Services, view: RunView, view_of: Callable[[str], Any]) -> AsyncIterator[bytes]:

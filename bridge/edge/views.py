@@ -11,6 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from bridge.store.tables import FINISHED
 
 
+class Target(BaseModel):
+    """project: in which the new task is made; task: its id, once it is there; url: of it in CVAT."""
+
+    project: int
+    task: int | None
+    url: str | None
+
+
 class RunView(BaseModel):
     """A run. Times are ISO 8601 in UTC."""
 
@@ -23,10 +31,11 @@ class RunView(BaseModel):
     )
     reason: str | None = Field(description="why it failed, was skipped, or ended with errors")
     message: str | None = Field(description="what it is doing or waiting for")
-    model: str
-    job: int
+    model: str = Field(description="empty: it needs none")
+    job: int | None = Field(description="null: it is on the whole task")
     task: int | None
     project: int | None
+    target: Target | None = Field(description="of a run that makes a task: what and where")
     batch: str | None
     event: str
     cause: str
@@ -65,9 +74,10 @@ def run_view(row: Any, base: str = "") -> RunView:
         reason=row.reason,
         message=row.message,
         model=row.model,
-        job=row.job_id,
+        job=row.job_id or None,
         task=row.task_id,
         project=row.project_id,
+        target=_target(row, details),
         batch=row.batch,
         event=row.event,
         cause=row.cause,
@@ -83,6 +93,13 @@ def run_view(row: Any, base: str = "") -> RunView:
         finished_at=iso(row.finished_at),
         url=f"{base}/api/v1/runs/{row.id}",
     )
+
+
+def _target(row: Any, details: dict[str, Any]) -> Target | None:
+    if row.target_id is None:
+        return None
+    task = details.get("output")
+    return Target(project=row.target_id, task=task, url=f"{row.instance}/tasks/{task}" if task else None)
 
 
 def is_finished(view: RunView) -> bool:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Protocol
 
-from bridge.events.parameters import DetectParameters
 from bridge.events.payload import Event
 
 
-def delivery_key(instance: str, path: str, event: Event, parameters: DetectParameters) -> str:
+class Normalised(Protocol):
+    """Parameters of a webhook."""
+
+    @property
+    def canonical(self) -> str:
+        """Their normal form: the same for all that mean the same."""
+
+
+def delivery_key(instance: str, path: str, event: Event, parameters: Normalised) -> str:
     """32 hex digits, also the run's id.
 
     Made of content only, never of bytes or of the webhook's id: a redelivery comes with another order of keys and
@@ -24,9 +32,10 @@ def delivery_key(instance: str, path: str, event: Event, parameters: DetectParam
     return _digest(parts)
 
 
-def manual_key(instance: str, job_id: int, updated_date: str, parameters: DetectParameters, again: str = "") -> str:
-    """The same for a run started by hand: asking twice for an unchanged job is one run; `again` makes another."""
-    return _digest([instance, "manual", job_id, updated_date, parameters.canonical, again])
+def manual_key(instance: str, object_id: int, updated_date: str, parameters: Normalised, again: str = "") -> str:
+    """The same for a run started by hand: asking twice for an unchanged job (or task, as the parameters say) is one
+    run; `again` makes another."""
+    return _digest([instance, "manual", object_id, updated_date, parameters.canonical, again])
 
 
 def _digest(parts: Sequence[object]) -> str:

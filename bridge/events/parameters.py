@@ -76,14 +76,18 @@ def parse_query(query: bytes | str, own_settings: Collection[str] | None = ()) -
     None means that they are not known now: as a 400 would be final, any name is then left for the model to judge.
     InvalidRequest (400) names the parameter: unknown, given twice, missing, or with a value it cannot have.
     """
+    return parse_parameters(pairs_of(query), own_settings)
+
+
+def pairs_of(query: bytes | str) -> list[tuple[str, str]]:
+    """The decoded names and values of a URL's query, in their order. InvalidRequest where it is none."""
     text = query.decode("latin-1") if isinstance(query, bytes) else query
     if len(text) > MAX_QUERY:
         raise InvalidRequest(f"query: expected at most {MAX_QUERY} characters", code="invalid_parameter")
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=64)
+        return parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=64)
     except ValueError:
         raise InvalidRequest("query: expected name=value pairs, percent-encoded", code="invalid_parameter") from None
-    return parse_parameters(pairs, own_settings)
 
 
 def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[str] | None = ()) -> DetectParameters:
@@ -92,7 +96,7 @@ def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[
     for name, value in pairs:
         if name in given:
             raise InvalidRequest(f"parameter '{name}' is given twice", code="invalid_parameter")
-        if _holds_nul(value):
+        if holds_nul(value):
             raise InvalidRequest(f"parameter '{name}': holds a NUL character", code="invalid_parameter")
         given[name] = value
     known = all_detector_settings()
@@ -108,7 +112,7 @@ def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[
             there = ", ".join(sorted({*_OWN, *known, *own_settings}))
             raise InvalidRequest(f"unknown parameter '{name}'; there are: {there}", code="unknown_parameter")
     return DetectParameters(
-        model=_model_name(given.get("model_name", "")),
+        model=model_name(given.get("model_name", "")),
         on=_on(given.get("on")),
         label_map=_label_map(given.get("label_map")),
         labels=_labels(given.get("labels")),
@@ -117,7 +121,8 @@ def parse_parameters(pairs: Sequence[tuple[str, Any]], own_settings: Collection[
     )
 
 
-def _model_name(value: Any) -> str:
+def model_name(value: Any) -> str:
+    """The model that a parameter `model_name` names."""
     if not isinstance(value, str) or not value.strip():
         raise InvalidRequest("parameter 'model_name' is required", code="missing_parameter")
     if len(value) > MAX_MODEL_NAME:
@@ -132,9 +137,9 @@ def _model_name(value: Any) -> str:
 def _on(value: Any) -> frozenset[str]:
     if value is None:
         return frozenset({"started"})
-    wanted = _names(value, "on")
+    wanted = names_in(value, "on")
     if wrong := sorted(wanted - set(TRIGGERS)):
-        raise _refuse("on", "a comma list of " + ", ".join(TRIGGERS), wrong[0])
+        raise refuse("on", "a comma list of " + ", ".join(TRIGGERS), wrong[0])
     return frozenset(wanted)
 
 
@@ -142,12 +147,12 @@ def _existing(value: Any) -> str:
     if value is None:
         return "replace"
     if value not in EXISTING:
-        raise _refuse("existing", "one of " + ", ".join(EXISTING), value)
+        raise refuse("existing", "one of " + ", ".join(EXISTING), value)
     return str(value)
 
 
 def _labels(value: Any) -> frozenset[str] | None:
-    return None if value is None else frozenset(_names(value, "labels"))
+    return None if value is None else frozenset(names_in(value, "labels"))
 
 
 def _label_map(value: Any) -> dict[str, str | None]:
@@ -158,30 +163,32 @@ def _label_map(value: Any) -> dict[str, str | None]:
     else:
         parts = [part.partition(":") for part in str(value).split(",")]
         if any(not separator for _, separator, _ in parts):
-            raise _refuse("label_map", "model:project,…", value)
+            raise refuse("label_map", "model:project,…", value)
         pairs = [(source, target) for source, _, target in parts]
     found: dict[str, str | None] = {}
     for source, target in pairs:
         name = source.strip()
         if not name or name in found:
-            raise _refuse("label_map", "model:project,… with each model label once", value)
+            raise refuse("label_map", "model:project,… with each model label once", value)
         found[name] = target.strip() or None
     return found
 
 
-def _names(value: Any, parameter: str) -> set[str]:
+def names_in(value: Any, parameter: str) -> set[str]:
+    """The names in a comma list (or a list); at least one."""
     parts = value if isinstance(value, (list, tuple)) else str(value).split(",")
     names = {str(part).strip() for part in parts} - {""}
     if not names:
-        raise _refuse(parameter, "a comma list of names", value)
+        raise refuse(parameter, "a comma list of names", value)
     return names
 
 
-def _holds_nul(value: Any) -> bool:
+def holds_nul(value: Any) -> bool:
+    """Whether a NUL character, which PostgreSQL does not store, is anywhere in `value`."""
     if isinstance(value, Mapping):
-        return any(_holds_nul(part) for pair in value.items() for part in pair)
+        return any(holds_nul(part) for pair in value.items() for part in pair)
     if isinstance(value, (list, tuple)):
-        return any(map(_holds_nul, value))
+        return any(map(holds_nul, value))
     return isinstance(value, str) and "\0" in value
 
 
@@ -199,7 +206,8 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-def _refuse(parameter: str, expected: str, value: Any) -> InvalidRequest:
+def refuse(parameter: str, expected: str, value: Any) -> InvalidRequest:
+    """The error that says what was given and what was expected."""
     shown = repr(value)
     shown = shown if len(shown) <= 80 else shown[:77] + "…"
     return InvalidRequest(f"parameter '{parameter}': expected {expected}, got {shown}", code="invalid_parameter")

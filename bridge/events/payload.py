@@ -19,7 +19,7 @@ Trigger = Literal["started", "created", "completed"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to a job.
+    """One thing that happened to a job, or to a task.
 
     name: CVAT's, as `update:job`; old, new: the state before and after (empty for `create:job`);
     updated_date: the object's, as CVAT wrote it; triggers: what of a webhook's `on` it stands for (perhaps nothing).
@@ -31,7 +31,7 @@ class Event:
     old: str
     new: str
     updated_date: str
-    triggers: frozenset[Trigger]
+    triggers: frozenset[str]
     task_id: int | None = None
     project_id: int | None = None
     sender: str = ""
@@ -59,22 +59,22 @@ def read_payload(payload: Any) -> Event | Ping | Ignored:
     if name not in {"update:job", "create:job"}:
         return Ignored(f"{name} starts nothing here")
     job = payload.get("job")
-    if not isinstance(job, Mapping) or not _is_id(job.get("id")):
+    if not isinstance(job, Mapping) or not is_id(job.get("id")):
         raise InvalidRequest(f"body: {name} without the job's id, a whole number from 1 to {MOST_ID}")
-    new = _text(job.get("state"))
+    new = text_in(job.get("state"))
     before = payload.get("before_update")
-    old = _text(before.get("state")) if isinstance(before, Mapping) else ""
+    old = text_in(before.get("state")) if isinstance(before, Mapping) else ""
     event = Event(
         name=name,
         object_id=job["id"],
-        organization=_id(job.get("organization")),
+        organization=id_in(job.get("organization")),
         old=old,
         new=new if old else "",
-        updated_date=_text(job.get("updated_date")),
+        updated_date=text_in(job.get("updated_date")),
         triggers=_triggers(name, old, new),
-        task_id=_id(job.get("task_id")),
-        project_id=_id(job.get("project_id")),
-        sender=_sender(payload.get("sender")),
+        task_id=id_in(job.get("task_id")),
+        project_id=id_in(job.get("project_id")),
+        sender=sender_in(payload.get("sender")),
     )
     return event if event.triggers else Ignored(_why_not(name, old, new))
 
@@ -95,18 +95,18 @@ def _why_not(name: str, old: str, new: str) -> str:
     return f"{name} from {old} to {new}"
 
 
-def _is_id(value: Any) -> bool:
+def is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_ID
 
 
-def _id(value: Any) -> int | None:
-    return value if _is_id(value) else None
+def id_in(value: Any) -> int | None:
+    return value if is_id(value) else None
 
 
-def _text(value: Any) -> str:
+def text_in(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _sender(value: Any) -> str:
+def sender_in(value: Any) -> str:
     """For people only; a NUL, which PostgreSQL does not store, is no part of anybody's name."""
-    return _text(value.get("username")).replace("\0", "")[:150] if isinstance(value, Mapping) else ""
+    return text_in(value.get("username")).replace("\0", "")[:150] if isinstance(value, Mapping) else ""

@@ -23,6 +23,7 @@ class ModelCard:
     sha256: Mapping[str, str | None] = field(default_factory=dict)
     start_timeout_s: float = START_TIMEOUT_S
     title: str = ""
+    grid_shape: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, name: str, metadata: Mapping[str, Any]) -> ModelCard:
@@ -45,4 +46,5 @@ class ModelCard:
             sha256=card.get("sha256") or {},
             start_timeout_s=float(card.get("start_timeout") or START_TIMEOUT_S),
             title=card.get("title") or "",
+            grid_shape=(int(grid[0]), int(grid[1])) if (grid := card.get("grid_shape")) else None,
         )

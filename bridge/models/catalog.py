@@ -84,7 +84,7 @@ class Catalog:
         """NotFound for a model that was never seen, InvalidRequest for labels that its card does not list; both only
         while the list is fresh. Anything else is given its chance, and its run judges.
         """
-        await self._check_model(parameters.model)
+        await self.check_model(parameters.model)
         if parameters.label_map or parameters.labels is not None:
             await self._check_labels(parameters)
 
@@ -102,7 +102,8 @@ class Catalog:
         if card.labels:
             with_labels_of(card.labels, parameters)
 
-    async def _check_model(self, model: str) -> None:
+    async def check_model(self, model: str) -> None:
+        """NotFound for a model that was never seen, while the list is fresh."""
         if model in self.known:
             return
         never = self._tried_at == float("-inf")
@@ -126,6 +127,11 @@ class Catalog:
             card = await self._models.card(model)
             self._cards[model] = time.monotonic(), card
         return card
+
+    @property
+    def cards(self) -> list[ModelCard]:
+        """The cards of the models that there are now, as far as they were read, by name."""
+        return [card for name, (_, card) in sorted(self._cards.items()) if name in self.names]
 
     def start_timeout_s(self, model: str) -> float:
         """How long the model's start may take, by the card that it had when it was last there."""

@@ -19,6 +19,7 @@ from kelp.card import Card, parse_card
 from kelp.card.load import CardError
 from kelp.card.metadata import public_part
 from kelp.client.async_calls import AsyncCalls
+from kelp.codec import InferRequest, InferResponse
 from kelp.detections import Detections
 from kelp.errors import Forbidden, KelpError, NotFound, NotReady
 
@@ -83,6 +84,10 @@ class ClusterModels:
     ) -> Detections:
         _, client = await self._caller(model)
         return await client.detect(model, images, outputs=outputs, parameters=parameters, timeout_s=timeout_s)
+
+    async def infer(self, request: InferRequest, *, timeout_s: float | None = None) -> InferResponse:
+        _, client = await self._caller(request.model_name)
+        return await client.infer(request, timeout_s=timeout_s)
 
     def trouble(self, model: str) -> str | None:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.models.card import ModelCard
 from bridge.models.source import Listing, ModelFacts
 from kelp.client import AsyncClient, ClientConfig
+from kelp.codec import InferRequest, InferResponse
 from kelp.detections import Detections
 
 
@@ -35,6 +36,9 @@ class EndpointModels:
         timeout_s: float | None = None,
     ) -> Detections:
         return await self._client.detect(model, images, outputs=outputs, parameters=parameters, timeout_s=timeout_s)
+
+    async def infer(self, request: InferRequest, *, timeout_s: float | None = None) -> InferResponse:
+        return await self._client.infer(request, timeout_s=timeout_s)
 
     def trouble(self, model: str) -> str | None:
         return None  # the endpoint's own answers say it

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from bridge.models.card import ModelCard
 from kelp.card.metadata import State
+from kelp.codec import InferRequest, InferResponse
 from kelp.detections import Detections
 
 
@@ -52,6 +53,9 @@ class Models(Protocol):
         timeout_s: float | None = None,
     ) -> Detections:
         """What the model finds in `images` (encoded files)."""
+
+    async def infer(self, request: InferRequest, *, timeout_s: float | None = None) -> InferResponse:
+        """The model's answer to `request`."""
 
     def trouble(self, model: str) -> str | None:
         """Why the model does not get ready, as far as anybody says so."""

@@ -9,15 +9,16 @@ import asyncio
 import datetime
 import logging
 import time
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from bridge import log, metrics
 from bridge.cvat.errors import CvatGone, CvatRefused
 from bridge.cvat.objects import Delivery, Webhook
 from bridge.edge.health import Health
-from bridge.edge.webhook import DETECT_PATH, DetectWebhook
-from bridge.events.parameters import DetectParameters, parse_query
+from bridge.edge.webhook import WebhookHandler
 from bridge.runs.services import Services
 from bridge.store import facts
 from kelp import tracing
@@ -29,9 +30,10 @@ _FIRST_START = "first_start"
 
 
 class Reconciler:
-    def __init__(self, services: Services, webhook: DetectWebhook, health: Health) -> None:
+    def __init__(self, services: Services, ours: Mapping[str, WebhookHandler], health: Health) -> None:
+        """`ours`: the bridge's webhooks by their paths."""
         self._services = services
-        self._webhook = webhook
+        self._ours_by_path = ours
         self._health = health
 
     async def note_first_start(self) -> float:
@@ -64,8 +66,8 @@ class Reconciler:
         try:
             webhooks = await self._services.cvat.webhooks()
             for webhook in webhooks:
-                if (parameters := self._ours(webhook)) is not None:
-                    await self._catch_up_on(webhook, parameters)
+                if (found := self._ours(webhook)) is not None:
+                    await self._catch_up_on(webhook, *found)
         except CvatRefused as error:
             self._health.reconciler = f"missed deliveries are not caught up on: {error.message}"
             log.event("deliveries_not_listed", level=logging.WARNING, error=error)
@@ -74,21 +76,22 @@ class Reconciler:
         metrics.RECONCILED.set_to_current_time()
         log.event("deliveries_checked", level=logging.DEBUG)
 
-    def _ours(self, webhook: Webhook) -> DetectParameters | None:
-        """What `webhook` asks of us; None where it points elsewhere or asks for what does not exist."""
+    def _ours(self, webhook: Webhook) -> tuple[WebhookHandler, Any] | None:
+        """Which of ours `webhook` calls, and its parameters; None where it points elsewhere or asks for nonsense."""
         base = self._services.settings.public_url
         if not webhook.target_url.startswith(base):
             return None
         parts = urlsplit(webhook.target_url[len(base) :])
-        if parts.path != DETECT_PATH:
+        ours = self._ours_by_path.get(parts.path)
+        if ours is None:
             return None
         try:
-            return parse_query(parts.query, self._services.catalog.own_settings)
+            return ours, ours.hook.parse(parts.query)
         except KelpError as error:
             log.event("webhook_unusable", level=logging.WARNING, webhook=webhook.id, error=error)
             return None
 
-    async def _catch_up_on(self, webhook: Webhook, parameters: DetectParameters) -> None:
+    async def _catch_up_on(self, webhook: Webhook, ours: WebhookHandler, parameters: Any) -> None:
         name = f"deliveries:{self._services.settings.instance}:{webhook.id}"
         seen = int(await self._services.database.read(partial(facts.get, name=name)) or 0)
         horizon = await self._horizon()
@@ -105,15 +108,15 @@ class Reconciler:
             if delivery.status is None and time.time() - _time(delivery) < UNDER_WAY_S:
                 break
             if was_missed(delivery.status):
-                await self._take(webhook, delivery, parameters)
+                await self._take(webhook, delivery, ours, parameters)
             done = delivery.id
         if done > seen:
             await self._services.database.write(partial(facts.put, name=name, value=str(done)))
 
-    async def _take(self, webhook: Webhook, delivery: Delivery, parameters: DetectParameters) -> None:
+    async def _take(self, webhook: Webhook, delivery: Delivery, ours: WebhookHandler, parameters: Any) -> None:
         try:
             with tracing.span("missed delivery", {"kelp.delivery": delivery.id}):
-                _, answer = await self._webhook.take(delivery.payload, parameters)
+                _, answer = await ours.take(delivery.payload, parameters)
         except KelpError as error:
             if error.status >= 500:
                 raise

@@ -65,7 +65,7 @@ async def _asked(services: Services, request: Request) -> Asked:
         what, number = _asked_of(request)
         raise NotFound(f"{what} {number} is not in CVAT", code=f"no_such_{what}") from None
     except CvatRefused as error:
-        raise _refusal(error) from None
+        raise refusal(error) from None
     batch = uuid.uuid4().hex if request.job is None else None
     skipped = {}
     wanted: list[NewRun] = []
@@ -131,7 +131,8 @@ def _run(services: Services, request: Request, job: Job, parameters: DetectParam
     )
 
 
-def _refusal(error: CvatRefused) -> Exception:
+def refusal(error: CvatRefused) -> Exception:
+    """What the caller is told where CVAT said no."""
     if error.cvat_status in {401, 403}:
         return Forbidden(why_refused(error, "this"))
     return BadGateway(error.message)

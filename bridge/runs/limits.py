@@ -23,10 +23,10 @@ class Limits:
 def choose(queued: Iterable[Any], active: Iterable[Any], *, free: int, limits: Limits) -> list[str]:
     """Ids of the runs that begin now, of rows `queued` in the order of their turn, given the `active` ones.
 
-    No job has two runs at once. Of batches, projects with fewer active runs go first.
+    No job has two runs at once, and no task is made by two. Of batches, projects with fewer active runs go first.
     """
     active = list(active)
-    jobs = {(run.instance, run.job_id) for run in active}
+    busy = {_subject(run) for run in active}
     models = Counter(run.model for run in active)
     projects = Counter((run.instance, run.project_id) for run in active)
     chosen: list[str] = []
@@ -35,7 +35,7 @@ def choose(queued: Iterable[Any], active: Iterable[Any], *, free: int, limits: L
         ready = [
             (run.priority, projects[(run.instance, run.project_id)] if run.priority else 0, place)
             for place, run in enumerate(waiting)
-            if (run.instance, run.job_id) not in jobs
+            if _subject(run) not in busy
             and models[run.model] < limits.a_model - run.priority
             and projects[(run.instance, run.project_id)] < limits.a_project - run.priority
             and len(chosen) < free - run.priority
@@ -44,7 +44,14 @@ def choose(queued: Iterable[Any], active: Iterable[Any], *, free: int, limits: L
             break
         run = waiting.pop(min(ready)[2])
         chosen.append(run.id)
-        jobs.add((run.instance, run.job_id))
+        busy.add(_subject(run))
         models[run.model] += 1
         projects[(run.instance, run.project_id)] += 1
     return chosen
+
+
+def _subject(run: Any) -> tuple[Any, ...]:
+    """What a run has for itself alone: a job, or the task that it makes."""
+    if run.target_id is None:
+        return run.instance, run.job_id
+    return run.instance, run.kind, run.task_id, run.target_id

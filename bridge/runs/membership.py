@@ -189,8 +189,9 @@ class Membership:
             self._services.news.set()
 
     async def _end(self, claim: Claim, reason: str) -> None:
+        row = await self._services.database.read(partial(run_store.get, run_id=claim.run_id))
         await self._services.database.write(partial(run_store.finish, claim=claim, state="failed", reason=reason))
-        metrics.RUNS_ENDED.labels("detect", "failed").inc()
+        metrics.RUNS_ENDED.labels(row.kind, "failed").inc()
 
     async def _forget_workflows(self, claims: list[Claim]) -> None:
         """Nobody takes up the old workflows: each run gets a new one that goes on from its stored shapes."""

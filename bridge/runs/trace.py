@@ -38,11 +38,11 @@ class RunTrace:
             return
         row = self._row
         attributes = {
-            "kelp.run": row.id, "kelp.kind": row.kind, "kelp.job": row.job_id, "kelp.model": row.model,
-            "kelp.attempt": row.attempt, "kelp.state": state,
+            "kelp.run": row.id, "kelp.kind": row.kind, "kelp.model": row.model, "kelp.attempt": row.attempt,
+            "kelp.state": state,
         }  # fmt: skip
-        if row.task_id is not None:
-            attributes["kelp.task"] = row.task_id
+        numbers = {"kelp.job": row.job_id, "kelp.task": row.task_id, "kelp.target": row.target_id}
+        attributes |= {name: number for name, number in numbers.items() if number}
         error = "" if state in _FINE else state
         whole = Finished("run", self._began, time.time(), attributes, error)
         tracing.record(whole, parent=row.trace, own=self._own)

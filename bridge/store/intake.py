@@ -20,8 +20,9 @@ MOST_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run as it is asked for. `id` is its delivery key; `created_at` in seconds since 1970; `trace`:
-    the traceparent of the request that asks for it."""
+    """A run as it is asked for. `id` is its delivery key; `job_id` is 0 where it is on a whole task; `created_at` in
+    seconds since 1970; `trace`: the traceparent of the request that asks for it; `target_id`: the project of the task
+    that it makes."""
 
     id: str
     kind: str
@@ -38,6 +39,7 @@ class NewRun:
     created_at: float
     batch: str | None = None
     trace: str | None = None
+    target_id: int | None = None
 
     @property
     def lane(self) -> str:

@@ -11,7 +11,7 @@ from bridge import log
 from kelp.errors import Unreachable
 from kelp.settings.process import SettingsError
 
-HEAD = "0001"
+HEAD = "0002"
 _FOLDER = Path(__file__).parent / "migrations"
 
 

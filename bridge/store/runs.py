@@ -115,6 +115,8 @@ def retry(connection: sa.Connection, run_id: str, *, again: bool) -> int:
         raise Conflict(f"the run is {row.state} already", code="run_unfinished")
     if row.state == "completed" and not again:
         raise Conflict("the run is completed; ask for it `again` to infer anew", code="run_finished")
+    if again and row.kind != "detect":
+        raise Conflict("another task is made by asking for a new run with `again`", code="another_task")
     # What was set aside gets another chance; what was answered is kept.
     connection.execute(sa.delete(frames).where(frames.c.run_id == run_id, frames.c.error.is_not(None)))
     values = {

@@ -24,18 +24,19 @@ runs = sa.Table(
     "runs",
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),  # detect, crop, remove-grid
     sa.Column("state", sa.String(24), nullable=False),
     sa.Column("priority", sa.SmallInteger, nullable=False),  # 0 one job that somebody waits for, 1 part of a batch
     sa.Column("lane", sa.Text, nullable=False),  # priority, project (or task), model: one of a lane is like the next
     sa.Column("instance", sa.Text, nullable=False),
     sa.Column("project_id", _Long),
     sa.Column("task_id", _Long),
-    sa.Column("job_id", _Long, nullable=False),
-    sa.Column("model", sa.String(128), nullable=False),
+    sa.Column("job_id", _Long, nullable=False),  # 0: the run is on a whole task
+    sa.Column("target_id", _Long),  # of a run that makes a task: the project it is made in
+    sa.Column("model", sa.String(128), nullable=False),  # empty: it needs none
     sa.Column("parameters", sa.Text, nullable=False),  # JSON, normal form
     sa.Column("event", sa.String(32), nullable=False),
-    sa.Column("cause", sa.String(16), nullable=False),  # started, created, completed, manual
+    sa.Column("cause", sa.String(16), nullable=False),  # what of a webhook's `on` it was, or manual
     sa.Column("caused_by", sa.String(150), nullable=False),
     sa.Column("batch", sa.String(32)),
     sa.Column("trace", sa.String(64)),  # traceparent of the request that asked for it, where that was traced
@@ -70,15 +71,19 @@ is_queued, is_active, is_finished = state_is(["queued"]), state_is(ACTIVE), stat
 sa.Index("runs_turn", runs.c.lane, runs.c.created_at, runs.c.id, sqlite_where=is_queued, postgresql_where=is_queued)
 sa.Index("runs_ended", runs.c.finished_at, runs.c.state)
 sa.Index("runs_listed", runs.c.created_at, runs.c.id)
-# Runs on one job never overlap, whichever bridge claims them.
-sa.Index(
-    "runs_one_a_job",
-    runs.c.instance,
-    runs.c.job_id,
-    unique=True,
-    sqlite_where=is_active,
-    postgresql_where=is_active,
+# Runs on one job never overlap, whichever bridge claims them; nor do those that would make the same task.
+_on_job, _to_target = (
+    sa.and_(is_active, runs.c.job_id > sa.literal_column("0")),
+    sa.and_(is_active, runs.c.target_id.is_not(None)),
 )
+sa.Index(
+    "runs_one_a_job", runs.c.instance, runs.c.job_id,
+    unique=True, sqlite_where=_on_job, postgresql_where=_on_job,
+)  # fmt: skip
+sa.Index(
+    "runs_one_an_output", runs.c.instance, runs.c.kind, runs.c.task_id, runs.c.target_id,
+    unique=True, sqlite_where=_to_target, postgresql_where=_to_target,
+)  # fmt: skip
 
 # What a run read from CVAT before it did anything.
 readings = sa.Table(
@@ -136,6 +141,18 @@ ledger_jobs = sa.Table(
     sa.Column("instance", sa.Text, primary_key=True),
     sa.Column("job_id", _Long, primary_key=True),
     sa.Column("seen_at", _Time, nullable=False),
+)
+
+# Tasks that runs made, by the mark that CVAT finds them by: one for each, for ever.
+outputs = sa.Table(
+    "outputs",
+    metadata,
+    sa.Column("instance", sa.Text, primary_key=True),
+    sa.Column("mark", sa.String(256), primary_key=True),
+    sa.Column("run_id", sa.String(32), nullable=False),
+    sa.Column("task_id", _Long),  # CVAT's, once it is known
+    sa.Column("finished", sa.Boolean, nullable=False),  # all of its frames are in it
+    sa.Column("made_at", _Time, nullable=False),
 )
 
 # The bridges of this database and when each was last heard of.

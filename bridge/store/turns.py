@@ -21,10 +21,20 @@ _LANES = sa.text(
 )
 # A task that is in no project is its own.
 _PROJECT = sa.func.coalesce(runs.c.project_id, -runs.c.task_id).label("project_id")
-_COLUMNS = (runs.c.id, runs.c.instance, runs.c.job_id, _PROJECT, runs.c.model, runs.c.priority, runs.c.created_at)
+_COLUMNS = (
+    runs.c.id, runs.c.instance, runs.c.job_id, runs.c.kind, runs.c.task_id, runs.c.target_id, _PROJECT, runs.c.model,
+    runs.c.priority, runs.c.created_at,
+)  # fmt: skip
 _other = runs.alias("other")
-_BUSY = sa.exists().where(
-    state_is(ACTIVE, _other), _other.c.instance == runs.c.instance, _other.c.job_id == runs.c.job_id
+_ACTIVE_OTHER = (state_is(ACTIVE, _other), _other.c.instance == runs.c.instance)
+_BUSY = sa.or_(
+    sa.exists().where(*_ACTIVE_OTHER, _other.c.job_id == runs.c.job_id, _other.c.job_id > 0),
+    sa.exists().where(
+        *_ACTIVE_OTHER,
+        _other.c.kind == runs.c.kind,
+        _other.c.task_id == runs.c.task_id,
+        _other.c.target_id == runs.c.target_id,
+    ),
 )
 _FIRST = (
     sa.select(*_COLUMNS)
@@ -47,7 +57,7 @@ _TAKE = (
 
 
 def queued(connection: sa.Connection, most: int) -> Sequence[Any]:
-    """Queued runs in the order of their turn, the first `most` of each lane, none of a busy job."""
+    """Queued runs in the order of their turn, the first `most` of each lane, none of a busy job or output."""
     found: list[Any] = []
     for lane in connection.scalars(_LANES).all():
         found += connection.execute(_FIRST, {"of": lane, "most": most})

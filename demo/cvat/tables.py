@@ -84,12 +84,24 @@ class Frame:
 
 
 @dataclass(eq=False)
+class Upload:
+    """A file that arrives in pieces."""
+
+    name: str
+    size: int
+    owner: User
+    content: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(eq=False)
 class Data:
     """A task's data row: there from the first upload request on, filled by the import."""
 
     id: int
     image_quality: int = 50
     uploads: dict[str, bytes] = field(default_factory=dict)
+    pieces: dict[str, Upload] = field(default_factory=dict)
+    """Unfinished uploads by their id."""
     chunk_size: int | None = None
     chunk_type: str = "imageset"
     frames: list[Frame] = field(default_factory=list)

@@ -74,7 +74,11 @@ def follow_all(bridge: Bridge, run_ids: list[str]) -> list[dict[str, Any]]:
 def ending(run: dict[str, Any]) -> str:
     """One line about a run that has ended."""
     frames, shapes = run["frames"], run["shapes"]
-    counted = f"{frames['done']} frames, {_shapes(shapes, ' shapes written', ' kept')}"
+    if target := run.get("target"):
+        made = f"task {target['task']} in project {target['project']}" if target["task"] else "no task"
+        counted = f"{frames['done']} frames, {made}"
+    else:
+        counted = f"{frames['done']} frames, {_shapes(shapes, ' shapes written', ' kept')}"
     aside = f", {frames['set_aside']} frames set aside" if frames["set_aside"] else ""
     return f"run {run['id']} {run['state']}: {run['reason'] + '; ' if run['reason'] else ''}{counted}{aside}"
 
@@ -84,14 +88,15 @@ def exit_code_of(runs: list[dict[str, Any]]) -> int:
 
 
 def print_runs(runs: list[dict[str, Any]], *, wide: bool = False) -> None:
-    """Columns, newest first."""
-    columns = ["RUN", "STATE", "MODEL", "JOB", "FRAMES", "SHAPES", "CREATED", "REASON"]
+    """Columns, newest first. A run that makes a task is on one as well: `12 → 34`, once that is there."""
+    columns = ["RUN", "STATE", "KIND", "MODEL", "JOB", "FRAMES", "SHAPES", "CREATED", "REASON"]
     more = ["TASK", "PROJECT", "CAUSE", "CAUSED BY", "ATTEMPT"] if wide else []
     rows = []
     for run in runs:
         frames = run["frames"]
         total = "?" if frames["total"] is None else frames["total"]
-        row = [run["id"], run["state"], run["model"], run["job"], f"{frames['done']}/{total}", _shapes(run["shapes"])]
+        row = [run["id"], run["state"], run["kind"], run["model"], _subject(run), f"{frames['done']}/{total}"]
+        row.append("" if run.get("target") else _shapes(run["shapes"]))
         row += [run["created_at"][:19].replace("T", " "), run["reason"] or run["message"] or ""]
         extra = [run["task"], run["project"], run["cause"], run["caused_by"], run["attempt"]] if wide else []
         rows.append([*row, *extra])
@@ -103,6 +108,13 @@ def _shapes(shapes: dict[str, int], written: str = "", kept: str = " kept") -> s
     return f"{shapes['written']}{written}" + (f" (+{shapes['kept']}{kept})" if shapes.get("kept") else "")
 
 
+def _subject(run: dict[str, Any]) -> str:
+    """The job that a run annotates, or the tasks from which and which it makes."""
+    if (target := run.get("target")) is None:
+        return str(run["job"])
+    return f"task {run['task']} → {target['task'] or '?'}"
+
+
 def _headline(run: dict[str, Any]) -> str:
     message = f": {run['message']}" if run["message"] else ""
-    return f"job {run['job']} {run['state']}{message}"
+    return f"{'' if run.get('target') else 'job '}{_subject(run)} {run['state']}{message}"

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "models": "List the models and their states; wakes none.",
     "infer": "Send images to a model; show, save or print what it finds or fills.",
     "annotate": "Annotate a job, a task or a project of CVAT now.",
+    "run": "Make a task from a task: crop its quadrats, or remove its grids.",
     "runs": "List, follow, retry and cancel the bridge's runs.",
     "bench": "Measure how fast a model or a function answers.",
     "verify": "Check that a model or a function answers every image, and sensibly.",

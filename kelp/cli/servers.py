@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,14 @@ def v2_client(url: str | None = None, *, timeout_s: float = 30.0, cold_start_s: 
         url or settings.v2_url, token=token, timeout_s=timeout_s, cold_start_s=cold_start_s, retries=1
     )
     return EndpointClient(config, named="" if url else "KELP_V2_URL")
+
+
+def who() -> str:
+    """Whoever uses this command, for the runs that it starts."""
+    try:
+        return getpass.getuser()
+    except OSError:  # a container whose user has no name
+        return ""
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bridge.detect.alone import TRIES_ALONE
 from bridge.detect.frames import Frame
-from bridge.detect.infer import TRIES_ALONE, Answered, Question, SetAside
+from bridge.detect.infer import Answered, Question, SetAside
 from bridge.runs.endings import RunEnds
 from kelp.detections import Detections
 from kelp.errors import (

@@ -20,6 +20,9 @@ class Run(NamedTuple):
     model: str = "m"
     priority: int = INTERACTIVE
     instance: str = "http://cvat"
+    target_id: int | None = None
+    kind: str = "detect"
+    task_id: int | None = None
 
 
 def batch(count: int, project: int, model: str = "m", first: int = 0) -> list[Run]:

@@ -56,6 +56,26 @@ ONCE = (
     Place("step_done", fields={"step": "settle"}),
     Place("run_ended"),
 )
+# The same of a run that makes a task of several frames.
+TASKS = (
+    Place("run_accepted"),
+    Place("run_claimed"),
+    Place("task_read"),
+    Place("step_done", fields={"step": "read"}),
+    Place("output_wanted"),
+    Place("output_created"),
+    Place("output_kept"),
+    Place("frame_made", nth=2),
+    Place("frame_uploaded", nth=2),
+    Place("frame_kept", nth=2),
+    Place("step_done", fields={"step": "make"}),
+    Place("output_filled"),
+    Place("output_sent"),
+    Place("step_done", fields={"step": "complete"}),
+    Place("output_finished"),
+    Place("step_done", fields={"step": "settle"}),
+    Place("run_ended"),
+)
 # Every other passing of them in the usual run of three requests.
 MORE = tuple(
     Place(at, nth) for at in ("frames_stored", "chunk_open", "chunk_answered", "chunk_closed") for nth in (1, 3)

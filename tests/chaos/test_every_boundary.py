@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.boundaries import MORE, ONCE, Place, in_the_source
+from tests.chaos.boundaries import MORE, ONCE, TASKS, Place, in_the_source
 from tests.chaos.conftest import Expect
 from tests.support.cvat import wait_for
 from tests.support.loop import FRAMES, Loop, passed_by
@@ -24,7 +24,7 @@ KILLS = [
 
 
 def test_every_boundary_of_the_code_has_a_kill() -> None:
-    assert in_the_source() == {place.at for place in ONCE}
+    assert in_the_source() == {place.at for place in (*ONCE, *TASKS)}
 
 
 def test_a_run_passes_the_boundaries_as_often_as_there_are_kills(loop: Loop, expect: Expect) -> None:

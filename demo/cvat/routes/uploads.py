@@ -1,4 +1,4 @@
-"""`POST /api/tasks/{id}/data`: Upload-Start, Upload-Multiple, Upload-Finish, or everything in one request."""
+"""`POST /api/tasks/{id}/data`: Upload-Start, Upload-Multiple or tus, Upload-Finish, or everything in one request."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from demo.cvat import media, multipart
 from demo.cvat.errors import Refusal, bad_request, no_choice, server_error
 from demo.cvat.http import Call, Routes, reply
 from demo.cvat.imports import Options
+from demo.cvat.routes import tus
 from demo.cvat.routes.tasks import task_of
 from demo.cvat.tables import Data, Json, Task
 
@@ -36,6 +37,8 @@ def upload(call: Call) -> Response:
         data = _data(call, task)
         if "upload-start" in call.headers:
             return reply(status=202)
+        if "upload-length" in call.headers and "upload-finish" not in call.headers:
+            return tus.begin(call, task, data)
         _keep(data, parts)
         if "upload-multiple" in call.headers:
             return reply(status=200)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +26,7 @@ def annotate(
 ) -> None:
     """Annotate a job, a task or a project of CVAT now. --set takes the webhook's parameters too."""
     from kelp.cli.following import exit_code_of, follow_all
-    from kelp.cli.servers import bridge
+    from kelp.cli.servers import bridge, who
 
     places = {"job": job, "task": task, "project": project}
     chosen = {name: value for name, value in places.items() if value is not None}
@@ -35,7 +34,7 @@ def annotate(
         raise UsageError("expected exactly one of --job, --task and --project")
     body: dict[str, Any] = {"model": model, **chosen, "parameters": parse_set(settings), "again": again}
     with bridge() as called:
-        asked = called.post("/api/v1/runs", {**body, "caused_by": _who()})
+        asked = called.post("/api/v1/runs", {**body, "caused_by": who()})
         for skipped, why in asked["skipped"].items():
             say(f"job {skipped} is left out: {why}")
         if output is None:
@@ -46,10 +45,3 @@ def annotate(
         print_document({**asked, "ended": ended} if follow else asked, output)
     if follow:
         raise typer.Exit(exit_code_of(ended))
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except OSError:  # a container whose user has no name
-        return ""
