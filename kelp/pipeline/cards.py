@@ -83,7 +83,7 @@ def labels_of_project(project: Project, cards: Cards, place: str) -> list[Label]
 
 def detected(webhook: Detect, labels: Sequence[Label], place: str) -> list[Label]:
     """What of a model's `labels` arrives in the project, under the names that it gets there."""
-    names = {label.name for label in labels}
+    names = [label.name for label in labels]
     for field_name, wanted in (("labels", webhook.labels or ()), ("label_map", webhook.label_map)):
         if unknown := [name for name in wanted if name not in names]:
             where = place.removesuffix("detect") + field_name

@@ -40,7 +40,7 @@ def test_it_makes_three_stages_and_has_nothing_to_do_the_second_time(bench) -> N
     assert sorted(crop["events"]) == ["update:job", "update:task"]
     remove_grid = bench.webhooks("cropped")[1]
     assert remove_grid["target_url"] == (
-        f"{NOBODY}/remove-grid-and-create-new-task-webhook?target_proj_id={bench.project('corals')}&model_name=pth-lama"
+        f"{NOBODY}/remove-grid-and-create-new-task-webhook?target_proj_id={bench.project('corals')}&model_name=painter"
     )
     for hook in (corners, crop, remove_grid):
         assert (hook["is_active"], hook["enable_ssl"], hook["content_type"]) == (True, True, "application/json")

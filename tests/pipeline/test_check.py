@@ -9,7 +9,7 @@ import pytest
 from httpx import BasicAuth, Client
 
 from tests.local.conftest import eventually, write_card
-from tests.pipeline.conftest import CORALS, CORNERS, NOBODY, ONE, free_port
+from tests.pipeline.conftest import CORALS, CORNERS, NOBODY, ONE, THREE, free_port
 from tests.support.cvat import stand_in_process
 from tests.support.receiver import Answer, Receiver
 
@@ -41,6 +41,45 @@ def test_a_pipeline_that_works_says_so_of_every_link(live) -> None:
     ):
         assert any(line.startswith("ok ") and link in line for line in text.splitlines()), link
     assert live.apply().stdout == "nothing to do\n"  # a check changes nothing
+
+
+def test_the_three_stages_work_from_end_to_end(live) -> None:
+    live.write(THREE)
+    assert "FAILS" not in live.apply().stdout
+    text = live.check(0)
+    assert text.count("CVAT reaches the bridge, which accepts the secret") == 5
+    assert live.apply().stdout == "nothing to do\n"
+
+
+@pytest.mark.parametrize(
+    ("labels", "crop", "told"),
+    [
+        (["corals"], {}, "it has no skeleton of 4 points, the corners to crop by"),
+        (["corners"], {"label": "square"}, "it has no label 'square' with the corners to crop by"),
+        (["corals"], {"label": "Acropora"}, None),
+        (["corners"], {}, None),
+    ],
+)
+def test_a_crop_needs_a_label_with_four_points(live, labels, crop, told) -> None:
+    live.write({"raw": {"labels": labels, "webhooks": {"crop": {"crop": "cropped", **crop}}}, "cropped": {}})
+    live.apply()
+    text = live.check(0 if told is None else 1)
+    if told is not None:
+        assert told in line_of(text, "points for webhook 'crop'")
+
+
+def test_the_model_that_removes_grids_is_unknown(live) -> None:
+    live.write({"a": {"labels": ["gridpose"], "webhooks": {"off": {"remove-grid": "b", "model": "nobody"}}}, "b": {}})
+    live.apply()
+    assert "the bridge knows no such model: no model 'nobody'" in line_of(live.check(1), "ping of webhook 'off'")
+
+
+def test_a_parameter_that_the_bridge_refuses(live) -> None:
+    live.write({"corals": {"webhooks": {"w": {"detect": "corals", "settings": {"sharpness": 3}}}}})
+    live.apply()
+    line = line_of(live.check(1), "ping of webhook 'w'")
+    assert "the bridge answered 400: unknown parameter 'sharpness'" in line
+    assert f"Correct the webhook in {live.file} and apply it" in line
 
 
 def test_cvat_is_down(bench) -> None:
@@ -175,7 +214,10 @@ def test_the_model_is_unknown_to_the_bridge(live, tmp_path) -> None:
     live.apply()
     text = live.check(1)
     line = line_of(text, "ping of webhook 'w'")
-    assert "the bridge knows no such model: no model 'elsewhere'; there are: broken, corals, corners, gridpose" in line
+    assert (
+        "the bridge knows no such model: no model 'elsewhere'; there are: broken, corals, corners, gridpose, painter"
+        in line
+    )
     assert f"Correct the name in {live.file}, or bring the model" in line
     assert "there is none of that name at" in line_of(text, "model elsewhere")
 
