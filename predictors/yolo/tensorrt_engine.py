@@ -20,6 +20,9 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 os.environ.setdefault("YOLO_VERBOSE", "false")
 
 
+_DEVICE = "cuda:0"
+
+
 class TensorRtEngine:
     """An engine that ultralytics or `kelp export` has made; the metadata before it tell of labels, size and task."""
 
@@ -34,7 +37,7 @@ class TensorRtEngine:
         import torch
 
         self._torch = torch
-        self._device = torch.device("cuda:0")
+        self._device = torch.device(_DEVICE)
         # Of a batch of any size the profile has an upper end: the one it was made for.
         self._most = max(1, int(metadata.get("batch", 1)))
         self._backend = _backend(file, self._device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -9,8 +10,11 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 import yaml
 
 from demo.reef import DEMO_SEEDS, render
@@ -20,7 +24,7 @@ from predictors.yolo.export.make import NotHere, check_machine
 from predictors.yolo.export.run import Disagrees, Wish, export
 from tests.cli.conftest import Done, run_process
 from tests.describe import files
-from tests.yolo.models import REEF, ROOT, TINY, load
+from tests.yolo.models import REEF, ROOT, TINY, ask, load
 
 TRAINED = {
     "segment": REEF / "pth-yolo-coralsegv4.pt",
@@ -82,8 +86,6 @@ def test_a_file_that_finds_something_else_is_refused_and_deleted(
 
 
 def test_a_checkpoint_that_nobody_trusts_is_not_exported(tmp_path: Path) -> None:
-    import torch
-
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return os.system, (f"touch {tmp_path / 'was-run'}",)
@@ -155,6 +157,60 @@ def test_an_engine_is_not_served_where_there_is_no_gpu(tmp_path: Path) -> None:
         load(engine, "pose")
     with pytest.raises(WeightsError, match="the card says device 'cpu'"):
         load(engine, "pose", device="cpu")
+
+
+class Onnx:
+    """An engine's stand-in, as ultralytics' backend is called: the same network by onnxruntime, into buffers that the
+    next call writes over, for at most as many images as it was made for."""
+
+    fp16 = False
+
+    def __init__(self, file: Path, most: int, whole: bool) -> None:
+        self._session = onnxruntime.InferenceSession(str(file))
+        self._most, self._whole = most, whole
+        self._buffers: list[torch.Tensor] = []
+
+    def __call__(self, batch: torch.Tensor) -> list[torch.Tensor]:
+        assert len(batch) <= self._most
+        assert not self._whole or len(batch) == self._most
+        for buffer in self._buffers:
+            buffer.zero_()
+        self._buffers = [torch.from_numpy(answer) for answer in self._session.run(None, {"images": batch.numpy()})]
+        return self._buffers
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_an_engine_answers_like_its_checkpoint(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, dynamic: bool
+) -> None:
+    """What lies between ultralytics' TensorRT backend and the model: sizes, batches, buffers, metadata."""
+    source = REEF / "pth-yolo-coralsegv4.onnx"
+    metadata = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
+    about = {"names": ast.literal_eval(metadata["names"]), "imgsz": [384, 384], "kpt_shape": None}
+    engine = files.engine(tmp_path / "corals.engine", task="segment", batch=2, args={"dynamic": dynamic}, **about)
+    monkeypatch.setattr("predictors.yolo.tensorrt_engine.missing", list)
+    monkeypatch.setattr("predictors.yolo.tensorrt_engine._DEVICE", "cpu")
+    monkeypatch.setattr("predictors.yolo.tensorrt_engine._backend", lambda file, device: Onnx(source, 2, not dynamic))
+    images = [cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in sorted(pictures.iterdir())]
+    found = ask(load(engine, device="cuda"), images)
+    expected = ask(load(source), images)
+    assert [len(one) for one in found] == [len(one) for one in expected]
+    assert sum(map(len, found)) > 5
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.box, other.box, atol=0.5)
+        np.testing.assert_array_equal(one.label_id, other.label_id)
+
+
+def test_a_grid_model_is_exported_beside_its_template(tmp_path: Path, pictures: Path) -> None:
+    template = files.template(tmp_path / "kp_template.npy", 2, 2).name
+    roles = {"model": {"file": "best.pt"}, "template": {"file": template}}
+    card = carded(tmp_path, "pose", runtime="grid", weights={"uri": ".", "files": roles})
+    done = kelp("export", card, "--format", "onnx", "--images", pictures)
+    assert done.returncode == 0, done.stderr
+    made = load_card(Path(done.stdout.strip()))
+    assert made.weights.files["model"].file == "best.onnx"
+    assert made.weights.files["template"].file == template
+    assert kelp("card", "check", tmp_path).returncode == 0
 
 
 @pytest.mark.slow
