@@ -13,7 +13,7 @@ from kelp.pipeline.cvat import Cvat
 from kelp.pipeline.delivery import REACHED, of_delivery
 from kelp.pipeline.difference import webhook_differences
 from kelp.pipeline.errors import CvatDenied, CvatDown, CvatForbidden, CvatGone, PipelineError
-from kelp.pipeline.findings import Finding, cause_of, fails, ok
+from kelp.pipeline.findings import Finding, cause_of, fails, ok, unknown
 from kelp.pipeline.labels import counted, match, skeleton_fault, type_fits
 from kelp.pipeline.present import Present, PresentProject, present_of
 from kelp.pipeline.schema import Detect, Pipeline
@@ -128,11 +128,18 @@ class Check:
     def _labels(self, key: str, wanted: WantedProject, there: PresentProject, link: str) -> list[Finding]:
         lacking, skeletons, types = [], [], []
         labels = {label.name: label for label in wanted.labels}
+        found: list[Finding] = []
         for name, webhook in self.pipeline.projects[key].webhooks.items():
-            if isinstance(webhook, Detect) and webhook.model in self.cards.cards:
-                place = f"{self.file}: projects.{key}.webhooks.{name}.detect"
-                for label in detected(webhook, self.cards.labels(webhook.model, place), place):
-                    labels.setdefault(label.name, label)
+            if not isinstance(webhook, Detect) or webhook.model not in self.cards.cards:
+                continue
+            place = f"projects.{key}.webhooks.{name}.detect"
+            try:
+                arriving = detected(webhook, self.cards.labels(webhook.model, place), place)
+            except PipelineError as error:  # the project's labels are written out, and need nobody to know the model's
+                found.append(unknown(f"labels of '{wanted.name}'", error.message))
+                continue
+            for label in arriving:
+                labels.setdefault(label.name, label)
         for label in labels.values():
             row = match(label.name, there.labels)
             if row is None:
@@ -141,7 +148,6 @@ class Check:
                 skeletons.append((label.name, why))
             elif not type_fits(label.type, row["type"]):
                 types.append((label.name, row["type"], label.type))
-        found = []
         apply = f"`kelp pipeline apply {self.file}`"
         if lacking:
             shown = ", ".join(lacking[:8]) + (f" and {len(lacking) - 8} more" if len(lacking) > 8 else "")

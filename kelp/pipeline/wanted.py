@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from kelp.card import Label
 from kelp.errors import InvalidRequest
-from kelp.pipeline.cards import Cards, labels_of_project
+from kelp.pipeline.cards import Cards, detected, labels_of_project
 from kelp.pipeline.errors import PipelineError
 from kelp.pipeline.marks import Mark, marked
 from kelp.pipeline.schema import Crop, Detect, Pipeline, RemoveGrid, bridge_address
@@ -155,6 +155,8 @@ def _detect_parameters(spec: Detect, cards: Cards, place: str) -> list[tuple[str
     if spec.label_map:
         pairs.append(("label_map", ",".join(f"{name}:{to or ''}" for name, to in spec.label_map.items())))
     card = cards.cards.get(spec.model)
+    if card is not None and card.labels:
+        detected(spec, card.labels, f"{place}.detect")  # which refuses labels that the model lacks
     known = settings_of(card.task) if card and card.task in DETECTORS else {}
     for name, value in spec.settings.items():
         if name in _OWN_FIELDS:

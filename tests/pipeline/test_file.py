@@ -114,6 +114,14 @@ def test_the_shipped_file_is_the_three_stages() -> None:
             "projects.a.webhooks.w.labels: corals has no label 'Akropora'; it has: Acropora, Porites",
         ),
         (
+            {"a": {"labels": [], "webhooks": {"w": {"detect": "corals", "label_map": {"Akropora": "x"}}}}},
+            "projects.a.webhooks.w.label_map: corals has no label 'Akropora'; it has: Acropora, Porites",
+        ),
+        (
+            {"a": {"webhooks": {"w": {"detect": "nameless"}}}},
+            "projects.a.webhooks.w.detect: the card of 'nameless' leaves its labels to the weights, and no",
+        ),
+        (
             {"a": {"webhooks": {"w": {"detect": "corals", "settings": {"conf_threshold": 7}}}}},
             "projects.a.webhooks.w.settings.conf_threshold: parameter 'conf_threshold': expected a number from 0 to 1",
         ),
