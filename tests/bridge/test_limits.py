@@ -80,6 +80,21 @@ RUNS = st.lists(
         model=st.sampled_from("mn"),
         priority=st.sampled_from([INTERACTIVE, BATCH]),
         instance=st.just("http://cvat"),
+        target_id=st.none(),
+        kind=st.just("detect"),
+        task_id=st.integers(1, 3),
+    )
+    | st.builds(
+        Run,
+        id=st.uuids().map(str),
+        job_id=st.just(0),
+        project_id=st.none() | st.integers(1, 3),
+        model=st.sampled_from(["", "m"]),
+        priority=st.just(BATCH),
+        instance=st.just("http://cvat"),
+        target_id=st.integers(7, 8),
+        kind=st.sampled_from(["crop", "remove-grid"]),
+        task_id=st.integers(1, 3),
     ),
     max_size=30,
     unique_by=lambda run: run.id,
@@ -91,7 +106,8 @@ def test_no_cap_is_ever_passed_and_nobody_waits_without_need(queued: list[Run], 
     queued.sort(key=lambda run: run.priority)
     started = [next(run for run in queued if run.id == run_id) for run_id in begin(queued, free=free)]
     assert len(started) <= free
-    assert len({(run.instance, run.job_id) for run in started}) == len(started)
+    subjects = {(run.job_id, run.target_id and (run.kind, run.task_id, run.target_id)) for run in started}
+    assert len(subjects) == len(started)
     for of, cap in (("model", LIMITS.a_model), ("project_id", LIMITS.a_project)):
         assert all(count <= cap for count in Counter(getattr(run, of) for run in started).values())
     assert not begin([run for run in queued if run not in started], started, free=free - len(started))
