@@ -85,6 +85,17 @@ def test_a_file_that_finds_something_else_is_refused_and_deleted(
     assert not (tmp_path / "made.onnx").exists()
 
 
+def test_scores_that_tie_are_no_disagreement(tmp_path: Path) -> None:
+    """Which of a hundred equal boxes survive is chance; a random network of the newest kind has little else."""
+    from tests.yolo.zoo import checkpoint
+
+    weights = checkpoint("pose-two-heads", tmp_path)
+    fields = {"name": "nonsense", "runtime": "yolo", "task": "pose", "weights": {"uri": str(weights)}}
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump(fields))
+    told = export(load_card(tmp_path / "card.yaml"), Wish("onnx", tmp_path / "made.onnx"))
+    assert told["agreement"]["instances"] > 0
+
+
 def test_a_checkpoint_that_nobody_trusts_is_not_exported(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:

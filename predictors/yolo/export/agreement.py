@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from kelp.detections import Predictions
 from kelp.geometry import mask_iou
-from predictors.common.errors import WeightsError
 from predictors.model import Item
+from predictors.yolo.export.raw_agreement import raw_faults
 from predictors.yolo.model import YoloModel
 
 Picture = NDArray[np.uint8]
@@ -24,6 +24,8 @@ _BOX_SHARE = 0.01
 """How far an edge may move, in parts of the box's longer side, but always a pixel."""
 _LEAST_MASK_IOU, _MASK_PX = 0.95, 400
 _LOWEST = 0.001
+_ENOUGH = 10
+"""So many instances that are alike speak for themselves, where the networks' answers differ a little everywhere."""
 _MOST = 100
 
 
@@ -57,15 +59,16 @@ class Agreement:
 def compare(
     original: YoloModel, made: YoloModel, pictures: Sequence[Picture], settings: Mapping[str, Any]
 ) -> Agreement:
-    """Both models over `pictures` at the card's settings. Where the original finds nothing in any of them, at a
-    threshold at which it does: an agreement about nothing says nothing. WeightsError where it finds nothing even then.
+    """Both models over `pictures` at the card's settings. They agree where the networks answer the same, or else where
+    enough is found, and it is the same.
+
+    conf_threshold: where the original finds nothing in any picture, a lower one, at which it does.
     """
     conf = float(settings["conf_threshold"])
-    low = _ask(original, pictures, settings, _LOWEST)
-    best = max((float(found.score.max()) for found in low if len(found)), default=0.0)
-    if best <= _LOWEST:
-        raise WeightsError("the original finds nothing at all in these pictures: give some of your own with --images")
-    conf = min(conf, best * 0.6)
+    best = max(
+        (float(found.score.max()) for found in _ask(original, pictures, settings, _LOWEST) if len(found)), default=0
+    )
+    conf = max(_LOWEST, min(conf, best * 0.6))
     ours, theirs = _ask(original, pictures, settings, conf), _ask(made, pictures, settings, conf)
     # Whoever is just above the threshold in one may be just below it in the other.
     lenient = [_ask(model, pictures, settings, max(_LOWEST, conf - _NEAR)) for model in (original, made)]
@@ -75,7 +78,14 @@ def compare(
         tally.pair(theirs[number], lenient[0][number], f"picture {number + 1}: the new file's")
     least = min(tally.mask_iou, default=None)
     instances = sum(len(found) for found in ours)
-    return Agreement(len(pictures), instances, conf, tally.box_px, tally.score, least, tally.faults)
+    raw = raw_faults(original, made, pictures, conf)
+    if raw is None:
+        faults = tally.faults
+    elif not raw or (not tally.faults and instances >= _ENOUGH):
+        faults = []
+    else:
+        faults = [*raw, *tally.faults]
+    return Agreement(len(pictures), instances, conf, tally.box_px, tally.score, least, faults)
 
 
 class _Tally:
