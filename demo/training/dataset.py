@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -19,11 +20,12 @@ from demo.training.recipes import Recipe
 _Image = NDArray[np.uint8]
 
 
-def build(recipe: Recipe, folder: Path, workers: int) -> Iterator[tuple[int, int]]:
+def build(recipe: Recipe, folder: Path, workers: int, lender: Path | None = None) -> Iterator[tuple[int, int]]:
     """Renders what is missing of a recipe's pictures into `folder`; yields (done, all).
 
     Makes images/{train,val}/SEED.jpg, labels/{train,val}/SEED.txt and data.yaml. A picture's label is written last, so
-    a picture that has one is whole.
+    a picture that has one is whole. lender: such a folder of a recipe that labels all genera and renders the same
+    pictures: those that it has are not rendered again.
     """
     wanted = [("train", seed) for seed in TRAINING_SEEDS[: recipe.pictures]]
     wanted += [("val", seed) for seed in VALIDATION_SEEDS[: recipe.validation_pictures]]
@@ -35,13 +37,13 @@ def build(recipe: Recipe, folder: Path, workers: int) -> Iterator[tuple[int, int
     done = len(wanted) - len(missing)
     yield done, len(wanted)
     with ProcessPoolExecutor(workers) as pool:
-        for _ in pool.map(partial(_write, recipe, folder), missing, chunksize=4):
+        for _ in pool.map(partial(_write, recipe, folder, lender), missing, chunksize=4):
             done += 1
             yield done, len(wanted)
 
 
 def _write_description(recipe: Recipe, folder: Path) -> None:
-    names = ["quadrat"] if recipe.task == "pose" else list(GENUS_NAMES)
+    names = ["quadrat"] if recipe.task == "pose" else list(recipe.genera)
     description: dict[str, object] = {"path": str(folder), "train": "images/train", "val": "images/val", "names": names}
     if recipe.task == "pose":
         description |= {"kpt_shape": [4, 3], "flip_idx": [0, 1, 2, 3]}
@@ -49,18 +51,38 @@ def _write_description(recipe: Recipe, folder: Path) -> None:
     (folder / "data.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(description))))
 
 
-def _write(recipe: Recipe, folder: Path, item: tuple[str, int]) -> None:
+def _write(recipe: Recipe, folder: Path, lender: Path | None, item: tuple[str, int]) -> None:
     split, seed = item
+    label = folder / "labels" / split / f"{seed}.txt"
+    image = folder / "images" / split / f"{seed}.jpg"
+    if lender is not None and (lender / "labels" / split / label.name).exists():
+        image.unlink(missing_ok=True)
+        os.link(lender / "images" / split / image.name, image)
+        lines = (lender / "labels" / split / label.name).read_text().splitlines()
+    else:
+        lines = _rendered(recipe, seed, image)
+    label.with_suffix(".part").write_text("\n".join(_labelled(recipe, lines)))
+    label.with_suffix(".part").replace(label)
+
+
+def _rendered(recipe: Recipe, seed: int, file: Path) -> list[str]:
+    """Renders and writes one picture; its label lines, by the number of the genus."""
     sizes = recipe.photographed_px
     scene = render(seed, sizes[seed // 8 % len(sizes)])
     image, instances = _seen(scene, recipe)
     # Linear, as ultralytics and Kelp shrink what they are sent: fine textures turn into the same patterns.
     small = cv2.resize(image, (recipe.imgsz, recipe.imgsz), interpolation=cv2.INTER_LINEAR)
-    cv2.imwrite(str(folder / "images" / split / f"{seed}.jpg"), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-    lines = {"segment": _polygons, "detect": _boxes, "pose": _corners}[recipe.task](scene, instances)
-    label = folder / "labels" / split / f"{seed}.txt"
-    label.with_suffix(".part").write_text("\n".join(lines))
-    label.with_suffix(".part").replace(label)
+    cv2.imwrite(str(file), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return {"segment": _polygons, "detect": _boxes, "pose": _corners}[recipe.task](scene, instances)
+
+
+def _labelled(recipe: Recipe, lines: list[str]) -> list[str]:
+    """The lines of the genera that the recipe labels, by their place among those."""
+    if recipe.task == "pose":
+        return lines
+    place = {str(GENUS_NAMES.index(name)): str(number) for number, name in enumerate(recipe.genera)}
+    parts = (line.split(" ", 1) for line in lines)
+    return [f"{place[kind]} {rest}" for kind, rest in parts if kind in place]
 
 
 def _seen(scene: Scene, recipe: Recipe) -> tuple[_Image, NDArray[np.int32]]:

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from ultralytics import YOLO
 
-from demo.training.recipes import Recipe
+from demo.training.recipes import PoseRecipe, Recipe
 
 OPSET = 17
 # What a loader needs to know of how the model was trained; the rest (paths, dates, machine) stays behind.
@@ -34,7 +34,7 @@ _KEPT_METADATA = (
 )
 
 
-def export(recipe: Recipe, checkpoint: Path, folder: Path) -> tuple[Path, Path]:
+def export(recipe: Recipe | PoseRecipe, checkpoint: Path, folder: Path) -> tuple[Path, Path]:
     """Writes NAME.pt and NAME.onnx of a checkpoint of our own training into `folder`; returns their paths.
 
     Both hold the same half precision numbers and compute in single precision, so that they find the same things.
@@ -45,7 +45,7 @@ def export(recipe: Recipe, checkpoint: Path, folder: Path) -> tuple[Path, Path]:
     return weights, _save_onnx(recipe, weights)
 
 
-def _save_pt(recipe: Recipe, checkpoint: Path, target: Path) -> None:
+def _save_pt(recipe: Recipe | PoseRecipe, checkpoint: Path, target: Path) -> None:
     # A pickle, but one that this machine has just written itself.
     loaded: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)
     model = (loaded.get("ema") or loaded["model"]).float().eval()
@@ -81,7 +81,7 @@ def _fold(module: nn.Module) -> None:
     norm.eps = 0.0
 
 
-def _save_onnx(recipe: Recipe, weights: Path) -> Path:
+def _save_onnx(recipe: Recipe | PoseRecipe, weights: Path) -> Path:
     work = weights.with_name(f".{weights.stem}-export.pt")
     shutil.copyfile(weights, work)
     try:
@@ -93,7 +93,7 @@ def _save_onnx(recipe: Recipe, weights: Path) -> Path:
     finally:
         work.unlink(missing_ok=True)
     _halve(graph)
-    _forget(graph, recipe)
+    forget(graph, recipe.name)
     onnx.checker.check_model(graph, full_check=True)
     target = weights.with_suffix(".onnx")
     onnx.save(graph, target)
@@ -120,10 +120,10 @@ def _halve(graph: onnx.ModelProto) -> None:
         graph.graph.node.insert(0, node)
 
 
-def _forget(graph: onnx.ModelProto, recipe: Recipe) -> None:
+def forget(graph: onnx.ModelProto, name: str) -> None:
     """Keeps of the metadata what a reader needs; dates, descriptions, stack traces and paths go."""
     kept = {entry.key: entry.value for entry in graph.metadata_props if entry.key in _KEPT_METADATA}
-    kept["description"] = f"{recipe.name}: trained on Kelp's synthetic reef"
+    kept["description"] = f"{name}: trained on Kelp's synthetic reef"
     helper.set_model_props(graph, kept)
     graph.doc_string = ""
     graph.graph.doc_string = ""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ultralytics import YOLO
 
-from demo.reef import HELD_OUT_SEEDS, Scene, render
+from demo.reef import GENUS_NAMES, HELD_OUT_SEEDS, Scene, render
 from demo.training.evaluate import Tally, box_overlaps, mask_overlaps, match, table
 from demo.training.recipes import Recipe
 
@@ -37,11 +37,15 @@ def _found(recipe: Recipe, model: YOLO, image: NDArray[np.uint8]) -> Any:
 
 
 def add_masks(tally: Tally, recipe: Recipe, model: YOLO, scene: Scene, image: NDArray[np.uint8]) -> None:
-    """Segments one picture of a scene and adds it to the tally."""
+    """Segments one picture of a scene and adds it to the tally: colonies of the genera that the recipe labels count."""
     found = _found(recipe, model, image)
     masks = np.zeros((0, *image.shape[:2]), bool) if found.masks is None else found.masks.data.numpy() > 0.5
     overlaps = mask_overlaps(masks, scene.instances, len(scene))
-    match(tally, scene.genus_ids, found.boxes.cls.numpy().astype(np.int32), found.boxes.conf.numpy(), overlaps)
+    place = np.array([recipe.genera.index(name) if name in recipe.genera else -1 for name in GENUS_NAMES], np.int32)
+    kinds = place[scene.genus_ids]
+    labelled = kinds >= 0
+    found_kinds = found.boxes.cls.numpy().astype(np.int32)
+    match(tally, kinds[labelled], found_kinds, found.boxes.conf.numpy(), overlaps[:, labelled])
 
 
 def _segmenter(recipe: Recipe, model: YOLO, scenes: Iterable[Scene], progress: Callable[[int], None]) -> dict[str, Any]:
@@ -50,7 +54,8 @@ def _segmenter(recipe: Recipe, model: YOLO, scenes: Iterable[Scene], progress: C
         add_masks(gridded, recipe, model, scene, scene.image)
         add_masks(bare, recipe, model, scene, scene.image_without_grid)
         progress(done)
-    print(f"\n{table(gridded)}\nwithout the grid: F1 {bare.f1:.3f}, mean IoU {bare.mean_iou:.3f} of matches")
+    without = f"without the grid: F1 {bare.f1:.3f}, mean IoU {bare.mean_iou:.3f} of matches"
+    print(f"\n{table(gridded, recipe.genera)}\n{without}")
     return {
         "colonies": int(gridded.true.sum()),
         "mask_f1_at_iou_0.5": round(gridded.f1, 3),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from demo.reef import GENUS_NAMES
+
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
 WEIGHTS = _ROOT / "demo" / "weights"
@@ -13,6 +15,19 @@ RUNS = WEIGHTS / "runs"
 """Pictures and checkpoints; not part of the repository."""
 CARDS = _ROOT / "environments" / "models"
 TEST_WEIGHTS = _ROOT / "tests" / "data" / "weights"
+BANGGAI_GENERA = (
+    "Acropora",
+    "Porites",
+    "Pocillopora",
+    "Montipora",
+    "Favites",
+    "Fungia",
+    "Galaxea",
+    "Turbinaria",
+    "Heliopora",
+    "Stylophora",
+)
+"""The genera that are labelled around the Banggai islands; the others grow there too, and are no one's label."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +37,8 @@ class Recipe:
     layers: file of the architecture; pictures: how many training scenes are rendered; photographed_px: sides they are
     rendered at in turn, before they are shrunk to imgsz as a server shrinks them; imgsz: side in pixels the model is
     trained and served at; epochs, batch, rate: AdamW's; measured_pictures: how many held-out quadrats give the card's
-    quality; into: folder of the finished files; card: the card that tells of them.
+    quality; into: folder of the finished files; card: the card that tells of them; genera: those that are labelled, all
+    by default; begin_with: weights of the same layers to go on from.
     """
 
     name: str
@@ -38,6 +54,68 @@ class Recipe:
     measured_pictures: int
     into: Path
     card: Path
+    genera: tuple[str, ...] = GENUS_NAMES
+    begin_with: Path | None = None
+
+
+@dataclass(frozen=True)
+class QuadratTraining:
+    """One network learns all points of a quadrat, on pictures that are drawn as they are needed.
+
+    crops: share of pictures that show the opening alone; grounds: bare pictures that quadrats are drawn over; imgsz:
+    side in pixels; steps, batch, rate: AdamW's.
+    """
+
+    name: str
+    layers: Path
+    crops: float
+    grounds: int
+    imgsz: int
+    steps: int
+    batch: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class PoseRecipe:
+    """A quadrat's pose model: some of the points of a network that has learned all of them.
+
+    training: that network's; first, points: which of its points, in the order of `views.POINTS`, and how many; label:
+    the skeleton's name; template: file of the points' ideal places; measured_pictures: how many held-out quadrats give
+    the card's quality; into, card: as a Recipe's.
+    """
+
+    name: str
+    training: QuadratTraining
+    first: int
+    points: int
+    label: str
+    template: str
+    measured_pictures: int
+    into: Path
+    card: Path
+    task: Literal["pose"] = "pose"
+
+    @property
+    def imgsz(self) -> int:
+        return self.training.imgsz
+
+
+@dataclass(frozen=True)
+class InpaintRecipe:
+    """The small inpainter: pictures: training quadrats; patch: side of a training patch; others as a PoseRecipe's."""
+
+    name: str
+    pictures: int
+    patch: int
+    width: int
+    steps: int
+    batch: int
+    rate: float
+    measured_pictures: int
+    into: Path
+    card: Path
+    task: Literal["inpaint"] = "inpaint"
 
 
 CORALSEG = Recipe(
@@ -54,6 +132,67 @@ CORALSEG = Recipe(
     measured_pictures=48,
     into=WEIGHTS,
     card=CARDS / "pth-yolo-coralsegv4.yaml",
+)
+BANGGAI = Recipe(
+    name="pth-yolo-coralsegbanggai",
+    task="segment",
+    layers=CORALSEG.layers,
+    pictures=CORALSEG.pictures,
+    validation_pictures=CORALSEG.validation_pictures,
+    photographed_px=CORALSEG.photographed_px,
+    imgsz=CORALSEG.imgsz,
+    epochs=5,
+    batch=8,
+    rate=0.0012,
+    measured_pictures=48,
+    into=WEIGHTS,
+    card=CARDS / "pth-yolo-coralsegbanggai.yaml",
+    genera=BANGGAI_GENERA,
+    begin_with=WEIGHTS / "pth-yolo-coralsegv4.pt",
+)
+QUADRAT = QuadratTraining(
+    name="quadrat-pose",
+    layers=_HERE / "pose" / "quadrat-pose.yaml",
+    crops=0.35,
+    grounds=120,
+    imgsz=256,
+    steps=1000,
+    batch=24,
+    rate=0.003,
+)
+GRIDCORNERS = PoseRecipe(
+    name="pth-yolo-gridcorners",
+    training=QUADRAT,
+    first=0,
+    points=4,
+    label="quadrat",
+    template="kp_template_corners.npy",
+    measured_pictures=16,
+    into=WEIGHTS,
+    card=CARDS / "pth-yolo-gridcorners.yaml",
+)
+GRIDPOSE = PoseRecipe(
+    name="pth-yolo-gridpose",
+    training=QUADRAT,
+    first=4,
+    points=117,
+    label="grid",
+    template="kp_template.npy",
+    measured_pictures=16,
+    into=WEIGHTS,
+    card=CARDS / "pth-yolo-gridpose.yaml",
+)
+LAMA = InpaintRecipe(
+    name="pth-lama",
+    pictures=20,
+    patch=128,
+    width=32,
+    steps=900,
+    batch=16,
+    rate=0.003,
+    measured_pictures=12,
+    into=WEIGHTS,
+    card=CARDS / "pth-lama.yaml",
 )
 TINY_DETECT = Recipe(
     name="yolo-tiny-detect",
@@ -85,4 +224,8 @@ TINY_POSE = Recipe(
     into=TEST_WEIGHTS,
     card=TEST_WEIGHTS / "yolo-tiny-pose.yaml",
 )
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (CORALSEG, TINY_DETECT, TINY_POSE)}
+AnyRecipe = Recipe | PoseRecipe | InpaintRecipe
+RECIPES: dict[str, AnyRecipe] = {
+    recipe.name: recipe for recipe in (CORALSEG, BANGGAI, GRIDCORNERS, GRIDPOSE, LAMA, TINY_DETECT, TINY_POSE)
+}
+"""In the order in which they are trained: some begin with what others have learned."""

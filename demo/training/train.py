@@ -6,11 +6,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from ultralytics import YOLO
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import SETTINGS
 
+from demo.reef import GENUS_NAMES
+from demo.training.norms import trainable
+from demo.training.pictures import read_rgb
 from demo.training.recipes import Recipe
 
 
@@ -28,7 +32,7 @@ def train(recipe: Recipe, data: Path, folder: Path) -> Path:
     started = kept.exists()
     if started:
         shutil.copyfile(kept, weights)
-    model = YOLO(weights if started else recipe.layers, task=recipe.task)
+    model = YOLO(weights if started else _beginning(recipe, data, folder), task=recipe.task)
     model.add_callback("on_model_save", lambda trainer: _keep(trainer.last, kept))
     _use_half_precision(model)
     if started:
@@ -64,6 +68,31 @@ def train(recipe: Recipe, data: Path, folder: Path) -> Path:
         )
     done.write_text(f"{torch.__version__}\n")
     return weights
+
+
+def _beginning(recipe: Recipe, data: Path, folder: Path) -> Path:
+    """The layers' plan, or a checkpoint of the weights that the recipe begins with, its labels cut down to its own."""
+    if recipe.begin_with is None:
+        return recipe.layers
+    files = sorted((data.parent / "images" / "train").glob("*.jpg"))[:32]
+    pictures = np.stack([read_rgb(file) for file in files]).transpose(0, 3, 1, 2)
+    model = trainable(recipe.begin_with, torch.from_numpy(np.ascontiguousarray(pictures)).float() / 255)
+    chosen = [GENUS_NAMES.index(name) for name in recipe.genera]
+    head = model.model[-1]
+    for branch in head.cv3:
+        last = branch[-1]
+        last.weight.data, last.bias.data = last.weight.data[chosen], last.bias.data[chosen]
+        last.out_channels = len(chosen)
+    head.nc = len(chosen)
+    head.no = head.nc + 4 * head.reg_max
+    model.yaml = {**model.yaml, "nc": len(chosen)}
+    model.names = dict(enumerate(recipe.genera))
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+    file = folder / "beginning.pt"
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({"model": model, "train_args": model.args, "epoch": -1}, file)
+    return file
 
 
 def _keep(last: Path, kept: Path) -> None:

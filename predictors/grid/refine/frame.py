@@ -9,7 +9,7 @@ from predictors.grid.refine.profiles import Floats, Points, across, box_mean, pe
 from predictors.grid.refine.robust import solve
 from predictors.grid.refine.voting import straight_lines
 
-_REACH = 0.07
+_REACH = 0.14
 """How far an edge may lie from where the model saw it, in parts of the side."""
 _PIPE, _GROUND = 0.022, 0.012
 """How much beside an edge is looked at, in parts of the side: less than a pipe is wide, much more than a string."""
@@ -22,13 +22,13 @@ _FINE = (0.009, 0.0035, 0.0025)
 _LEAST_STEP = 8.0
 _INNERMOST = 0.55
 _LEAST_SUPPORT = 0.35
-_MOST_MOVED = 0.12
+_MOST_MOVED = 0.3
 
 
 def refine_corners(image: NDArray[np.uint8], corners: Points) -> Points | None:
     """Corners [4, 2] (x, y in pixels, half-open) moved to where the frame's inner edges meet.
 
-    image: uint8 [H, W, 3], RGB; corners: in turn clockwise or anticlockwise, to about 5 % of a side. None where the
+    image: uint8 [H, W, 3], RGB; corners: in turn clockwise or anticlockwise, to about 10 % of a side. None where the
     edges of a bright frame are not to be seen.
     """
     side = float(np.mean(np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)))
@@ -44,7 +44,7 @@ def refine_corners(image: NDArray[np.uint8], corners: Points) -> Points | None:
         if before is None or after is None:
             return None
         place = _meeting(before, after)
-        if place is None or np.hypot(*(place - rough[number])) > _MOST_MOVED * side * 1.5:
+        if place is None or np.hypot(*(place - rough[number])) > _MOST_MOVED * side:
             return None
         found.append(place)
     return np.asarray((np.array(found) + 0.5) / scale, np.float64)

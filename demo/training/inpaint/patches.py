@@ -1,0 +1,122 @@
+"""Patches of cropped quadrats with strings, and the same without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from demo.reef import GRID_SHAPE, TEMPLATE_GRID, TRAINING_SEEDS, Scene, render
+from demo.training.recipes import InpaintRecipe
+from kelp.geometry.quadrat import crop_quadrat
+from predictors.lama.mask import grid_mask
+
+_SIZES = (1920, 1920, 1344)
+_PHOTOGRAPHED_PX = 1920
+_LEAST_MASKED = 0.03
+_ANY_LINES = 0.15
+_WIDTHS = (5.0, 13.0)
+
+Image = NDArray[np.uint8]
+
+
+def build_pairs(recipe: InpaintRecipe, folder: Path, workers: int) -> Iterator[tuple[int, int]]:
+    """Renders what is missing of a recipe's quadrats into `folder`, SEED.npy uint8 [2, S, S, 3]; yields (done, all)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [seed for seed in TRAINING_SEEDS[: recipe.pictures] if not (folder / f"{seed}.npy").exists()]
+    done = recipe.pictures - len(missing)
+    yield done, recipe.pictures
+    with ProcessPoolExecutor(workers) as pool:
+        for _ in pool.map(partial(_write, folder), missing):
+            done += 1
+            yield done, recipe.pictures
+
+
+def pair_of(scene: Scene, size: int) -> tuple[Image, Image]:
+    """The opening of a scene that was rendered with `keep_frame`, as a square: with strings, without."""
+    corners = scene.corners + 0.5
+    return crop_quadrat(scene.image, corners, size), crop_quadrat(scene.image_without_grid, corners, size)
+
+
+def points_of(size: int) -> NDArray[np.float64]:
+    """The crossings of a cropped quadrat: float64 [117, 2], in pixels, half-open."""
+    return np.asarray(TEMPLATE_GRID * size)
+
+
+def _write(folder: Path, seed: int) -> None:
+    pair = np.stack(pair_of(render(seed, _PHOTOGRAPHED_PX, keep_frame=True), _SIZES[seed % len(_SIZES)]))
+    part = folder / f".{seed}.part.npy"
+    np.save(part, pair)
+    part.replace(folder / f"{seed}.npy")
+
+
+class Patches(Dataset[tuple[Image, Image, Image]]):  # type: ignore[misc]
+    """Item i: a patch with strings uint8 [P, P, 3], the same without, and what is to be filled uint8 [P, P]."""
+
+    def __init__(self, recipe: InpaintRecipe, folder: Path) -> None:
+        self._recipe = recipe
+        self._pairs = [np.load(folder / f"{seed}.npy", mmap_mode="r") for seed in TRAINING_SEEDS[: recipe.pictures]]
+
+    def __len__(self) -> int:
+        return self._recipe.steps * self._recipe.batch
+
+    def __getitem__(self, number: int) -> tuple[Image, Image, Image]:
+        rng = np.random.Generator(np.random.PCG64([TRAINING_SEEDS[1], number]))
+        pair = self._pairs[int(rng.integers(len(self._pairs)))]
+        side, size = self._recipe.patch, pair.shape[1]
+        width = float(rng.uniform(*_WIDTHS)) * size / 1920
+        points = points_of(size) + rng.normal(0, 0.6, (1, 2)) + rng.normal(0, 0.3, (len(TEMPLATE_GRID), 2))
+        anywhere = rng.uniform() < _ANY_LINES
+        while True:
+            top, left = (int(v) for v in rng.integers(0, size - side + 1, 2))
+            if anywhere:
+                mask = _lines(rng, side, max(width, 3.0))
+            else:
+                mask = grid_mask((points - (left, top)).astype(np.float32), GRID_SHAPE, width, (side, side))
+            if mask.mean() >= _LEAST_MASKED:
+                break
+        window = np.s_[top : top + side, left : left + side]
+        quarters, mirrored = int(rng.integers(4)), rng.uniform() < 0.5
+        parts = (pair[1 if anywhere else 0][window], pair[1][window], mask)
+        given, wanted, hole = (_laid(np.asarray(part), quarters, mirrored) for part in parts)
+        return given, wanted, hole
+
+
+def _laid(part: Image, quarters: int, mirrored: bool) -> Image:
+    turned = np.rot90(part, quarters)
+    return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
+
+
+def _lines(rng: np.random.Generator, side: int, width: float) -> Image:
+    mask = np.zeros((side, side), np.uint8)
+    for _ in range(int(rng.integers(1, 5))):
+        start, end = rng.uniform(-0.2 * side, 1.2 * side, (2, 2))
+        thick = max(1, round(width))
+        cv2.line(mask, tuple(np.rint(start).astype(int).tolist()), tuple(np.rint(end).astype(int).tolist()), 1, thick)
+    return mask
+
+
+def batches(recipe: InpaintRecipe, folder: Path, start: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """From step `start` on: with strings and without [N, 3, P, P], 0..1, and mask [N, 1, P, P]."""
+    numbers = range(start * recipe.batch, recipe.steps * recipe.batch)
+    loader = DataLoader(
+        Patches(recipe, folder), recipe.batch, sampler=numbers, num_workers=1, collate_fn=_together, prefetch_factor=4
+    )
+    yield from loader
+
+
+def _together(items: list[tuple[Image, Image, Image]]) -> tuple[Tensor, Tensor, Tensor]:
+    given, wanted, mask = (np.stack(part) for part in zip(*items, strict=True))
+    pictures = (
+        torch.from_numpy(np.ascontiguousarray(part.transpose(0, 3, 1, 2))).float() / 255 for part in (given, wanted)
+    )
+    first, second = pictures
+    return first, second, torch.from_numpy(mask[:, None].astype(np.float32))
