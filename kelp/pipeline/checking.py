@@ -43,7 +43,8 @@ class Check:
             try:
                 present = present_of(self.wanted, cvat, source=self.file)
             except CvatForbidden as error:
-                found.append(fails("permission", error.message, advice_of_role(cvat), "denied"))
+                told = error.message.removeprefix(f"{self.file}: ")
+                found.append(fails("permission", told, advice_of_role(cvat), "denied"))
             except PipelineError as error:
                 advice = f"correct it in {self.file}"
                 found.append(fails("projects", error.message.removeprefix(f"{self.file}: "), advice))

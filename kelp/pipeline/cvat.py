@@ -5,12 +5,14 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from kelp.pipeline.errors import CvatDenied, CvatDown, CvatForbidden, CvatGone, CvatRefused
 from kelp.pipeline.settings import PipelineSettings
+from kelp.settings.process import SettingsError
 
 # `application/json` is answered with 406.
 ACCEPT = "application/vnd.cvat+json"
@@ -35,12 +37,11 @@ class Cvat:
             headers["X-Organization"] = settings.cvat_org
         self.url = settings.cvat_url
         self.organization = settings.cvat_org
-        ca = settings.cvat_ca
         self._http = httpx.Client(
             base_url=self.url,
             headers=headers,
             auth=auth,
-            verify=ssl.create_default_context(cafile=str(ca)) if ca else True,
+            verify=_trusted(settings.cvat_ca) if settings.cvat_ca else True,
             timeout=httpx.Timeout(TIMEOUT_S, connect=5.0),
             follow_redirects=False,
         )
@@ -139,6 +140,13 @@ class Cvat:
         if response.status_code < 300:
             return response
         raise _error(self.url, method, path, response)
+
+
+def _trusted(ca: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca))
+    except OSError as error:
+        raise SettingsError(f"KELP_CVAT_CA: {ca}: {error.strerror or 'no certificates'}") from None
 
 
 def _error(url: str, method: str, path: str, response: httpx.Response) -> Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -42,16 +42,16 @@ class Made:
         ]
 
 
-def made_by(pipeline: str, cvat: Cvat, *, with_tasks: bool) -> Made:
-    """What the pipeline of that name made, whatever its file says now."""
+def made_by(pipeline: str, cvat: Cvat, *, with_tasks: bool, stay: Collection[int] = ()) -> Made:
+    """What the pipeline of that name made, whatever its file says now. stay: ids of projects that it names by id."""
     scope = Scope(cvat, str(cvat.myself().get("username") or ""))
     projects: list[Json] = []
     kept: list[Json] = []
     for row in cvat.projects():
         mark = mark_of_project(row.get("bug_tracker") or "")
-        if mark is not None and mark.pipeline == pipeline and scope.holds(row):
+        if mark is not None and mark.pipeline == pipeline and scope.holds(row) and row["id"] not in stay:
             (projects if with_tasks or not tasks_of(row) else kept).append(row)
-    mine = {int(row["id"]) for row in (*projects, *kept)}
+    mine = {int(row["id"]) for row in (*projects, *kept)} | set(stay)
     hooks = []
     for hook in cvat.webhooks():
         mark = mark_of_webhook(hook.get("description") or "")

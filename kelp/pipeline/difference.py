@@ -50,10 +50,13 @@ class Comparison:
     def _compare_project(self, wanted: WantedProject, there: PresentProject) -> None:
         body: Json = {}
         told = []
-        if there.ours and there.name != wanted.name:
+        if there.mark is not None and there.name != wanted.name:
             body["name"] = wanted.name
             told.append(f"name '{there.name}' → '{wanted.name}'")
-        if not there.ours and wanted.id is None:
+        if there.mark is not None and there.mark != wanted.mark:
+            body["bug_tracker"] = str(wanted.mark)
+            told.append(f"the file calls it {wanted.mark.project} now, not {there.mark.project}")
+        if there.mark is None and wanted.id is None:
             self._found.notes.append(
                 f"project {there.id} '{there.name}' is there already, and not made by this pipeline: it gets the "
                 "labels and webhooks that it lacks, and is never deleted"

@@ -8,7 +8,7 @@ from typing import Any
 
 from kelp.pipeline.cvat import Cvat
 from kelp.pipeline.errors import CvatForbidden, CvatGone, PipelineError
-from kelp.pipeline.marks import mark_of_project, mark_of_webhook
+from kelp.pipeline.marks import Mark, mark_of_project, mark_of_webhook
 from kelp.pipeline.wanted import Wanted, WantedProject
 
 Json = dict[str, Any]
@@ -16,12 +16,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PresentProject:
-    """ours: it carries the pipeline's mark. webhooks: by their key, those that carry it; dropped: those with a mark of
-    the pipeline that the file does not have (any more); others: everybody else's."""
+    """mark: the pipeline's own, if it carries one. webhooks: by their key, those that carry it; dropped: those with a
+    mark of the pipeline that the file does not have (any more); others: everybody else's."""
 
     id: int
     name: str
-    ours: bool
+    mark: Mark | None
     tasks: int
     labels: tuple[Json, ...]
     webhooks: Mapping[str, Json]
@@ -70,36 +70,43 @@ def present_of(wanted: Wanted, cvat: Cvat, *, source: str) -> Present:
     scope = Scope(cvat, str(cvat.myself().get("username") or ""))
     notes: list[str] = []
     rows = _projects(wanted, cvat, scope, source, notes)
-    found = {key: _project(wanted.projects[key], row, ours, cvat) for key, (row, ours) in rows.items()}
+    keys: dict[int, str] = {}
+    for key, (row, _) in rows.items():
+        if (other := keys.setdefault(int(row["id"]), key)) != key:
+            raise PipelineError(f"{source}: projects.{key}: is project {row['id']} of CVAT, and so is projects.{other}")
+    found = {key: _project(wanted.projects[key], row, mark, cvat) for key, (row, mark) in rows.items()}
     return Present(found, tuple(notes))
 
 
-def _project(wanted: WantedProject, row: Json, ours: bool, cvat: Cvat) -> PresentProject:
+def _project(wanted: WantedProject, row: Json, mark: Mark | None, cvat: Cvat) -> PresentProject:
     number = int(row["id"])
     keys = {webhook.mark.webhook for webhook in wanted.webhooks}
     hooks: dict[str, Json] = {}
     dropped, others = [], []
     for hook in cvat.webhooks(number):
-        mark = mark_of_webhook(hook.get("description") or "")
-        if mark is None or mark.pipeline != wanted.mark.pipeline:
+        its = mark_of_webhook(hook.get("description") or "")
+        if its is None or its.pipeline != wanted.mark.pipeline:
             others.append(hook)
-        elif mark.project == wanted.mark.project and mark.webhook in keys and mark.webhook not in hooks:
-            hooks[mark.webhook] = hook
+        elif its.project == wanted.mark.project and its.webhook in keys and its.webhook not in hooks:
+            hooks[its.webhook] = hook
         else:
             dropped.append(hook)
     labels = tuple(cvat.labels(number))
-    return PresentProject(number, row["name"], ours, tasks_of(row), labels, hooks, tuple(dropped), tuple(others))
+    return PresentProject(number, row["name"], mark, tasks_of(row), labels, hooks, tuple(dropped), tuple(others))
 
 
-def _projects(wanted: Wanted, cvat: Cvat, scope: Scope, source: str, notes: list[str]) -> dict[str, tuple[Json, bool]]:
-    found: dict[str, tuple[Json, bool]] = {}
+def _projects(
+    wanted: Wanted, cvat: Cvat, scope: Scope, source: str, notes: list[str]
+) -> dict[str, tuple[Json, Mark | None]]:
+    """By key: the project, and the mark of this pipeline that it carries, if any."""
+    found: dict[str, tuple[Json, Mark | None]] = {}
     for key, project in wanted.projects.items():
         if project.id is not None:
-            found[key] = _named_by_id(project, cvat, f"{source}: projects.{key}.id"), False
+            found[key] = _named_by_id(project, cvat, f"{source}: projects.{key}.id"), None
             continue
-        by_name = [row for row in cvat.projects(project.name) if row.get("name") == project.name]
-        if row := _one_with_mark(project, [row for row in by_name if scope.holds(row)], f"{source}: projects.{key}"):
-            found[key] = row, True
+        by_name = [row for row in cvat.projects(project.name) if scope.holds(row)]
+        if row := _one_with_mark(project, by_name, f"{source}: projects.{key}"):
+            found[key] = row, project.mark
     missing = {key: p for key, p in wanted.projects.items() if key not in found}
     if not missing:
         return found
@@ -110,14 +117,14 @@ def _projects(wanted: Wanted, cvat: Cvat, scope: Scope, source: str, notes: list
         place = f"{source}: projects.{key}"
         near = [row for row in everything if scope.holds(row) and row["id"] not in taken]
         if row := _one_with_mark(project, near, place):
-            found[key] = row, True
+            found[key] = row, project.mark
             continue
-        same = [row for row in near if row["name"] == project.name and not mark_of_project(row["bug_tracker"] or "")]
+        same = [row for row in near if row["name"] == project.name and _may_be(_mark(row), wanted)]
         if len(same) > 1:
             numbers = " and ".join(str(row["id"]) for row in same)
             raise PipelineError(f"{place}: CVAT has several projects '{project.name}': {numbers}; say which by id")
         if same:
-            found[key] = same[0], False
+            found[key] = same[0], _mark(same[0])
         elif foreign := [row for row in everything if row["name"] == project.name and not scope.holds(row)]:
             owner = owner_of(foreign[0]) or "nobody"
             notes.append(
@@ -125,6 +132,15 @@ def _projects(wanted: Wanted, cvat: Cvat, scope: Scope, source: str, notes: list
                 f"projects.{key}.id would use it"
             )
     return found
+
+
+def _mark(row: Json) -> Mark | None:
+    return mark_of_project(row.get("bug_tracker") or "")
+
+
+def _may_be(mark: Mark | None, wanted: Wanted) -> bool:
+    """Whether a project of the right name may be taken: nobody's, or one whose key in the file has changed."""
+    return mark is None or (mark.pipeline == wanted.pipeline and mark.project not in wanted.projects)
 
 
 def _named_by_id(project: WantedProject, cvat: Cvat, place: str) -> Json:
@@ -138,7 +154,7 @@ def _named_by_id(project: WantedProject, cvat: Cvat, place: str) -> Json:
 
 
 def _one_with_mark(project: WantedProject, rows: Iterable[Json], place: str) -> Json | None:
-    marked = [row for row in rows if mark_of_project(row.get("bug_tracker") or "") == project.mark]
+    marked = [row for row in rows if _mark(row) == project.mark]
     if len(marked) > 1:
         numbers = " and ".join(str(row["id"]) for row in marked)
         raise PipelineError(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pipeline.conftest import CORNERS, NOBODY, ONE, THREE
 from tests.support.cvat import SECRET, pictures, stand_in_process
 from tests.support.fault_proxy import FaultProxy
 from tests.support.receiver import Answer, Receiver
+
+SHIPPED = Path(__file__).parents[2] / "environments" / "pipelines" / "quadratseg.yaml"
 
 
 def test_it_makes_three_stages_and_has_nothing_to_do_the_second_time(bench) -> None:
@@ -156,6 +160,27 @@ def test_two_projects_of_that_name_have_to_be_told_apart(bench) -> None:
     bench.apply("--no-ping")
     assert bench.cvat.all("/api/webhooks", project_id=one) == []
     assert len(bench.cvat.all("/api/webhooks", project_id=two)) == 1
+
+
+def test_a_project_that_the_file_calls_otherwise_is_the_same(bench) -> None:
+    bench.write(ONE)
+    bench.apply("--no-ping")
+    number = bench.project("corals")
+    bench.write({"reef": {**ONE["corals"], "name": bench.title("corals")}})
+    done = bench.apply("--no-ping")
+    assert "the file calls it reef now, not corals" in done.stdout
+    assert bench.project("corals") == number
+    assert [hook["description"] for hook in bench.webhooks("corals")] == [
+        f"Kelp: corals [kelp:pipeline/{bench.name}/reef/corals]"
+    ]
+    assert bench.apply("--no-ping").stdout == "nothing to do\n"
+
+
+def test_one_project_cannot_be_two(bench) -> None:
+    number = bench.cvat.project(name=bench.title("a"))
+    bench.write({"a": {**ONE["corals"], "id": number}, "b": {**ONE["corals"], "id": number}})
+    done = bench.apply("--no-ping", code=2)
+    assert f"projects.b: is project {number} of CVAT, and so is projects.a" in done.stderr
 
 
 def test_label_maps_and_forced_types_shape_the_labels(bench) -> None:
@@ -306,3 +331,17 @@ def test_in_an_organization_everything_belongs_to_it(bench) -> None:
     finally:
         bench.cvat.call("DELETE", f"/api/organizations/{organization}")
         bench.cvat._projects.clear()
+
+
+@pytest.mark.skipif(not (SHIPPED.parents[1] / "models" / "pth-yolo-gridpose.yaml").exists(), reason="no such card")
+def test_the_shipped_pipeline_fits_the_shipped_cards(bench) -> None:
+    shipped = yaml.safe_load(SHIPPED.read_text())
+    projects = {key: {**project, "name": bench.title(key)} for key, project in shipped["projects"].items()}
+    text = yaml.safe_dump({**shipped, "name": bench.name, "projects": projects}, sort_keys=False)
+    bench.file.write_text(text.replace("true: ", "on: "))  # what `on` was before it was read
+    bench.apply("--no-ping", KELP_MODELS=str(SHIPPED.parents[1] / "models"))
+    points = {key: [len(label["sublabels"]) for label in bench.labels(key).values()] for key in projects}
+    assert (points["raw"], points["cropped"], len(points["corals"])) == ([4], [117], 16)
+    assert "on=task_completed" in bench.webhooks("raw")[1]["target_url"]
+    again = bench.apply("--no-ping", KELP_MODELS=str(SHIPPED.parents[1] / "models"))
+    assert again.stdout == "nothing to do\n"

@@ -50,6 +50,16 @@ def test_what_others_made_stays(bench) -> None:
     assert {row["id"] for row in bench.projects().values()} == {adopted, other}
 
 
+def test_a_project_that_is_named_by_its_id_stays(bench) -> None:
+    bench.write(ONE)
+    bench.apply("--no-ping")
+    number = bench.project("corals")
+    bench.write({"corals": {**ONE["corals"], "id": number}})
+    assert bench.run("delete", "--yes").returncode == 0
+    assert bench.project("corals") == number
+    assert bench.webhooks("corals") == []
+
+
 def test_another_pipeline_is_another(bench) -> None:
     bench.write(ONE)
     bench.apply("--no-ping")

@@ -147,6 +147,7 @@ def test_what_only_the_cards_tell_is_an_error_of_the_file_too(bench, projects, t
         ({"KELP_CVAT_TOKEN": "x"}, "KELP_CVAT_TOKEN and KELP_CVAT_USER exclude each other"),
         ({"KELP_PUBLIC_URL": ""}, "bridge: not there, and KELP_PUBLIC_URL is not set"),
         ({"KELP_WEBHOOK_SECRETS": "x" * 65}, "KELP_WEBHOOK_SECRETS: CVAT takes secrets of at most 64 characters"),
+        ({"KELP_CVAT_CA": "/nowhere.pem"}, "KELP_CVAT_CA: /nowhere.pem: No such file"),
         ({"KELP_MODELS": "/nowhere"}, "/nowhere: expected a folder of model cards"),
     ],
 )

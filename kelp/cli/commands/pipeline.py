@@ -111,7 +111,8 @@ def delete(
     pipeline = load_pipeline(file)
     stays: list[str] = []
     with _cvat(settings) as cvat:
-        made = made_by(pipeline.name, cvat, with_tasks=with_tasks)
+        stay = {project.id for project in pipeline.projects.values() if project.id is not None}
+        made = made_by(pipeline.name, cvat, with_tasks=with_tasks, stay=stay)
         lines, stays = made.lines(), made.notes()
         if output is None:
             for line in lines:
