@@ -36,6 +36,7 @@ def write_cards(folder: Path) -> None:
     write_card(folder, "corners", task="pose", labels=[CORNERS])
     write_card(folder, "gridpose", task="pose", labels=[GRID], grid_shape=[9, 13])
     write_card(folder, "corals", labels=CORALS)
+    write_card(folder, "reef")
     write_card(folder, "nameless", labels=[])
     write_card(folder, "painter", task="inpaint", labels=[], grid_shape=[9, 13])
     write_card(folder, "broken", weights={"uri": "no-such-file.bin"})
