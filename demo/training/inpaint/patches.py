@@ -63,14 +63,14 @@ class Patches(Dataset[tuple[Image, Image, Image]]):  # type: ignore[misc]
 
     def __init__(self, recipe: InpaintRecipe, folder: Path) -> None:
         self._recipe = recipe
-        self._pairs = [np.load(folder / f"{seed}.npy", mmap_mode="r") for seed in TRAINING_SEEDS[: recipe.pictures]]
+        self._files = [folder / f"{seed}.npy" for seed in TRAINING_SEEDS[: recipe.pictures]]
 
     def __len__(self) -> int:
         return self._recipe.steps * self._recipe.batch
 
     def __getitem__(self, number: int) -> tuple[Image, Image, Image]:
         rng = np.random.Generator(np.random.PCG64([TRAINING_SEEDS[1], number]))
-        pair = self._pairs[int(rng.integers(len(self._pairs)))]
+        pair = np.load(self._files[int(rng.integers(len(self._files)))], mmap_mode="r")
         side, size = self._recipe.patch, pair.shape[1]
         width = float(rng.uniform(*_WIDTHS)) * size / 1920
         points = points_of(size) + rng.normal(0, 0.6, (1, 2)) + rng.normal(0, 0.3, (len(TEMPLATE_GRID), 2))
@@ -108,7 +108,13 @@ def batches(recipe: InpaintRecipe, folder: Path, start: int) -> Iterator[tuple[T
     """From step `start` on: with strings and without [N, 3, P, P], 0..1, and mask [N, 1, P, P]."""
     numbers = range(start * recipe.batch, recipe.steps * recipe.batch)
     loader = DataLoader(
-        Patches(recipe, folder), recipe.batch, sampler=numbers, num_workers=1, collate_fn=_together, prefetch_factor=4
+        Patches(recipe, folder),
+        recipe.batch,
+        sampler=numbers,
+        num_workers=1,
+        multiprocessing_context="spawn",
+        collate_fn=_together,
+        prefetch_factor=4,
     )
     yield from loader
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from demo.reef import TRAINING_SEEDS, render
@@ -46,16 +47,20 @@ class Quadrats(Dataset[Sample]):  # type: ignore[misc]
 
     def __init__(self, recipe: QuadratTraining, folder: Path) -> None:
         self._recipe = recipe
-        files = sorted(folder.glob("[0-9]*.png"))[: recipe.grounds]
-        self._grounds = [read_rgb(file) for file in files]
+        self._files = sorted(folder.glob("[0-9]*.png"))[: recipe.grounds]
 
     def __len__(self) -> int:
         return self._recipe.steps * self._recipe.batch
 
     def __getitem__(self, number: int) -> Sample:
         rng = np.random.Generator(np.random.PCG64([TRAINING_SEEDS[0], number]))
-        ground = self._grounds[int(rng.integers(len(self._grounds)))]
+        ground = _ground(self._files[int(rng.integers(len(self._files)))])
         return sample(rng, ground, self._recipe.imgsz, self._recipe.crops)
+
+
+@lru_cache(maxsize=256)
+def _ground(file: Path) -> NDArray[np.uint8]:
+    return read_rgb(file)
 
 
 def batches(recipe: QuadratTraining, folder: Path, start: int) -> Iterator[Batch]:
@@ -66,6 +71,8 @@ def batches(recipe: QuadratTraining, folder: Path, start: int) -> Iterator[Batch
         batch_size=recipe.batch,
         sampler=numbers,
         num_workers=_WORKERS,
+        # A forked worker would wait for threads of OpenCV that only its parent has.
+        multiprocessing_context="spawn",
         collate_fn=_together,
         worker_init_fn=_one_thread,
         prefetch_factor=3,
