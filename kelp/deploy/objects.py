@@ -23,6 +23,9 @@ CARD_KEY = "card.yaml"
 # KServe's own pattern; and Knative's service NAME-predictor is a DNS label of at most 63 characters.
 _NAME = re.compile(r"^[a-z]([-a-z0-9]{0,51}[a-z0-9])?$")
 
+# KServe makes a Service of the model's name, and takes over one that is there: webhooks would go to the gateway.
+_TAKEN = frozenset({"bridge"})
+
 
 def card_config_map_name(model_name: str) -> str:
     return f"kelp-card-{model_name}"
@@ -37,6 +40,8 @@ def render(card: Card, options: RenderOptions) -> list[dict[str, Any]]:
         raise InvalidRequest(
             f"{card.model_name}: name: on a cluster it begins with a letter and has at most 53 characters"
         )
+    if card.model_name in _TAKEN:
+        raise InvalidRequest(f"{card.model_name}: name: on a cluster the bridge's Service has it; expected another")
     deployed = deployed_weights(card, options)
     variant = variant_of(card, deployed.main_file)
     card = with_gpu_choice(card, gpu=options.gpu and variant.gpu)

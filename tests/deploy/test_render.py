@@ -239,6 +239,7 @@ def test_outside_of_the_cluster_only_where_asked_for_and_through_one_host() -> N
     [
         (card("version: v-" + "2" * 10).model_copy(update={"name": "9corals"}), OPTIONS, "begins with a letter"),
         (card().model_copy(update={"name": "c" * 54}), OPTIONS, "at most 53 characters"),
+        (card().model_copy(update={"name": "bridge"}), OPTIONS, "the bridge's Service has it"),
         (card(), RenderOptions(), "no storage of the cluster is named"),
         (
             card().model_copy(update={"runtime": "reef"}),
