@@ -118,6 +118,19 @@ def test_from_outside_only_the_webhooks_are_reached(tmp_path: Path, kind: str, r
     }
 
 
+@pytest.mark.parametrize(("namespace", "host"), [("kelp", "bridge.kelp"), ("kelp2", "bridge.kelp2.svc.cluster.local")])
+def test_the_bridges_address_is_one_that_cvat_takes(namespace: str, host: str) -> None:
+    """CVAT's pattern of addresses has no digit in a host's last part."""
+    objects = read_all(
+        subprocess.run(
+            ["helm", "template", "kelp", str(PLACES.chart), "-n", namespace], capture_output=True, text=True, check=True
+        ).stdout
+    )
+    (bridge,) = [i for i in objects if i["kind"] == "StatefulSet"]
+    environment = {i["name"]: i.get("value") for i in bridge["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert environment["KELP_PUBLIC_URL"] == f"http://{host}:8000"
+
+
 @pytest.mark.parametrize("kind", ["ClusterIP", "NodePort", "LoadBalancer"])
 def test_service_types(tmp_path: Path, kind: str) -> None:
     (service,) = [i for i in template(tmp_path, f"bridge: {{service: {{type: {kind}}}}}") if i["kind"] == "Service"]

@@ -52,7 +52,9 @@ imagePullSecrets:
 {{- else if and (ne $route.kind "none") $route.host -}}
 {{ ternary "https" "http" (ne $route.tlsSecret "") }}://{{ $route.host }}
 {{- else -}}
-http://bridge.{{ .Release.Namespace }}:{{ .Values.bridge.service.port }}
+{{- /* CVAT takes no host whose last part has a digit in it. */ -}}
+{{- $name := ternary (printf "%s.svc.cluster.local" .Release.Namespace) .Release.Namespace (regexMatch "[0-9]" .Release.Namespace) -}}
+http://bridge.{{ $name }}:{{ .Values.bridge.service.port }}
 {{- end -}}
 {{- end }}
 
