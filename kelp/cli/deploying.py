@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,8 +113,9 @@ def _see(cluster: Cluster, card: Card, plan: Plan, applied: Applied) -> bool:
     patience = plan.timeout_s or max(_READY_S, card.start_timeout if card.scale.min else 0.0)
     try:
         with counting(f"{name}: waiting", None) as bar:
-            wait_until_ready(cluster, name, patience, bar.note, applied.former)
-            seconds = wake(cluster, card, bar.note) if plan.wake else None
+            note = bar.note if sys.stderr.isatty() else _each_once()
+            wait_until_ready(cluster, name, patience, note, applied.former)
+            seconds = wake(cluster, card, note) if plan.wake else None
     except (NotReady, TooLate) as error:
         say(f"kelp: {error.message}")
         return False
@@ -123,6 +126,19 @@ def _see(cluster: Cluster, card: Card, plan: Plan, applied: Applied) -> bool:
     return True
 
 
+def _each_once() -> Callable[[str], None]:
+    """For where no bar is shown: says what is waited for when it changes, so that a pipeline's log has the reason."""
+    last = ""
+
+    def note(text: str) -> None:
+        nonlocal last
+        if text != last:
+            last = text
+            say(text)
+
+    return note
+
+
 def _print(cards: list[Card], options: RenderOptions, plan: Plan) -> None:
     objects: list[dict[str, Any]] = []
     for card in cards:
@@ -131,8 +147,6 @@ def _print(cards: list[Card], options: RenderOptions, plan: Plan) -> None:
     if plan.output is Document.json:
         print_document({"apiVersion": "v1", "kind": "List", "items": objects}, Document.json)
         return
-    import sys
-
     import yaml
 
     yaml.safe_dump_all(objects, sys.stdout, sort_keys=False, allow_unicode=True, width=120)

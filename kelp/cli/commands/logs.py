@@ -64,7 +64,8 @@ def _from_cluster(where: Where, name: str, *, follow: bool, tail: int, level: Le
     if not pods:
         if bridge:
             raise NotFound(f"namespace {cluster.namespace} has no pod of the bridge")
-        cluster.get(SERVING, "InferenceService", name)
+        if cluster.find(SERVING, "InferenceService", name) is None:
+            raise NotFound(f"no model '{name}' in namespace {cluster.namespace}")
         say(f"kelp: {name} is asleep: it has no pod, and so no log")
     if follow:
         _show(source.followed(cluster, labels, container, tail), level, named=True)

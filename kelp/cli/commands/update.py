@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kelp.cli.exits import FAILED, UsageError
+from kelp.cli.output import say
 from kelp.cli.parameters import SetOption, parse_set
 from kelp.cli.platforms import ContextOption, KubeconfigOption, NamespaceOption, Platform, PlatformOption, Where
 
@@ -63,6 +64,8 @@ def update(
     card = deployed_card(cluster, name, previous=rollback)
     plan = Plan(wait=wait, wake=wake and wait, timeout_s=timeout)
     if not apply_again(cluster, card if rollback else changed(card, changes), plan):
+        if not rollback:
+            say(f"kelp: requests go to this version now: `kelp update {name} --rollback` goes back to the one before")
         raise typer.Exit(FAILED)
 
 

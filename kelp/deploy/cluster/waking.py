@@ -48,7 +48,7 @@ def wake(cluster: Cluster, card: Card, note: Note, patience_s: float | None = No
     name = card.model_name
     with client_of(cluster, card, timeout_s=30.0, cold_start_s=ends - begun) as client:
         while True:
-            _ask(cluster, client, name, begun, ends, note)
+            _ask(cluster, client, name, ends, note)
             service = cluster.get(SERVING, "InferenceService", name)
             if _newest_is_awake(cluster, service) or _share_of_newest(service) == 0:
                 return time.monotonic() - begun
@@ -58,7 +58,7 @@ def wake(cluster: Cluster, card: Card, note: Note, patience_s: float | None = No
             time.sleep(_PAUSE_S)
 
 
-def _ask(cluster: Cluster, client: Any, name: str, begun: float, ends: float, note: Note) -> None:
+def _ask(cluster: Cluster, client: Any, name: str, ends: float, note: Note) -> None:
     asking = _Asking(client, name, ends)
     asking.start()
     why = None
@@ -66,7 +66,7 @@ def _ask(cluster: Cluster, client: Any, name: str, begun: float, ends: float, no
         why = diagnose(cluster, name)
         if why is not None and why.final:
             raise NotReady(f"model '{name}' does not start: {why}", code="failing")
-        note(f"{name}: {why or 'starting'}, {time.monotonic() - begun:.0f} s")
+        note(f"{name}: {why or 'starting'}")
     if asking.error is not None:
         why = diagnose(cluster, name) or why
         text = f"model '{name}' does not answer: {why or asking.error}"
