@@ -3,7 +3,11 @@
 # What is installed stands, with hashes, in requirements/NAME.txt. Python is PYTHON, else the first of 3.12, 3.11, 3.13.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-name=${1:?usage: make_env.sh demo|dev}
+name=${1:-}
+if ! [ -f "requirements/$name.txt" ]; then
+  echo "usage: environments/local/make_env.sh demo|dev" >&2
+  exit 2
+fi
 
 supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
 

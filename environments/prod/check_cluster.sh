@@ -126,7 +126,7 @@ check_room() {
   local default gpus level
   default=$(field storageclass -o 'jsonpath={range .items[*]}{.metadata.annotations.storageclass\.kubernetes\.io/is-default-class} {end}')
   if [[ $default == *true* ]]; then good "a default StorageClass"; else
-    note "no default StorageClass: name one in values bridge.persistence.storageClass, or use PostgreSQL"
+    note "no default StorageClass: name one in values bridge.persistence.storageClass and storage.pvc.storageClass, or use PostgreSQL and a bucket"
   fi
   gpus=$(field nodes -o 'jsonpath={range .items[*]}{.status.allocatable.nvidia\.com/gpu}{"\n"}{end}' | awk '{s += $1} END {print s + 0}')
   if [ "$gpus" -gt 0 ]; then good "$gpus GPUs on the nodes that are up"; else

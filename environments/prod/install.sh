@@ -31,6 +31,13 @@ file=$root/environments/$environment/values.yaml
 need kubectl "to talk to the cluster"
 need helm "to install"
 
+# A Secret that is not there would be a quarter of an hour of waiting, and no word of it in the end.
+rendered=$(helm template kelp "$root/charts/kelp" --namespace "$namespace" --values "$file" "${values[@]}" \
+  --show-only templates/bridge/statefulset.yaml 2>/dev/null) || rendered=''
+while read -r secret; do
+  [[ " ${check[*]} " == *" $secret:"* ]] || check+=(--secret "$secret")
+done < <(sed -n 's/^ *secretName: *//p' <<<"$rendered" | tr -d '"' | sort -u)
+
 step "Check"
 run "$here/check_cluster.sh" --namespace "$namespace" "${check[@]}"
 

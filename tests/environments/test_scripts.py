@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,9 @@ def called(tools: Path) -> list[str]:
     log = tools / "called"
     lines = log.read_text().splitlines() if log.exists() else []
     return [
-        line for line in lines if not re.match(r"kubectl( --context \S+)? get |kind get |docker image inspect ", line)
+        line
+        for line in lines
+        if not re.match(r"kubectl( --context \S+)? get |kind get |docker image inspect |helm template ", line)
     ]
 
 
@@ -103,6 +106,26 @@ def test_the_local_scripts_never_take_whatever_cluster_is_current(tools: Path) -
         for line in shown.splitlines():
             if line.startswith(("+ kubectl", "+ istioctl", "+ helm")):
                 assert "kind-kelp" in line, line
+
+
+def test_the_secrets_of_the_values_are_looked_for_before_the_install(tools: Path) -> None:
+    helm = shutil.which("helm")
+    if helm is None:
+        pytest.skip("helm is not installed")
+    (tools / "helm").unlink()
+    (tools / "helm").symlink_to(helm)
+    named = ("--secret", "kelp-cvat:token", "--set", "bridge.cvat.caSecret=authority")
+    shown = script(PROD / "install.sh", "--dry-run", *named, tools=tools).stdout
+    (check,) = [line for line in shown.splitlines() if "check_cluster.sh" in line]
+    assert sorted(re.findall(r"--secret (\S+)", check)) == [
+        "authority", "kelp-api", "kelp-cvat:token", "kelp-postgres", "kelp-webhook",
+    ]  # fmt: skip
+
+
+def test_an_environment_that_there_is_not_is_refused(tools: Path) -> None:
+    refused = script(LOCAL / "make_env.sh", "--dry-run", tools=tools)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "make_env.sh demo|dev" in refused.stderr
 
 
 def test_without_a_cluster_the_check_says_so(tools: Path) -> None:
