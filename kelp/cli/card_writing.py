@@ -55,6 +55,8 @@ def card_text(
         fields["orientation"] = asked.orientation
     if found.device:
         fields["device"] = found.device
+    if found.request_s:
+        fields.setdefault("limits", {"request_seconds": found.request_s})
     fields.setdefault("resources", _resources(found))
     head = f"# Written by `kelp card new` from {asked.source.name}.\n"
     tail = "# quality: what you measured, on what (docs/cards.md); `kelp card check --deploy` asks for it.\n"

@@ -20,8 +20,8 @@ _LONGEST_S = 600.0  # weights of gigabytes on a slow disk
 @dataclass(frozen=True, slots=True)
 class Described:
     """runtime, task; files: role → file; labels in CVAT's form; input_hw: height and width it was trained for;
-    keypoints, grid_shape: of a pose; device: what the file demands; memory: what a start should be given; notes: what
-    the reader should know."""
+    keypoints, grid_shape: of a pose; device: what the file demands; memory: what a start should be given; request_s:
+    how long a request may take, None for the usual; notes: what the reader should know."""
 
     runtime: str
     task: str
@@ -32,6 +32,7 @@ class Described:
     grid_shape: list[int] | None
     device: str | None
     memory: str
+    request_s: float | None
     notes: list[str]
 
 

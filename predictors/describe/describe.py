@@ -16,20 +16,23 @@ GRID_SHAPE = (9, 13)
 """Rows and columns of the grid that an inpainter removes where nothing says otherwise."""
 _LABEL_TYPES = {"segment": "any", "detect": "rectangle"}
 _LONGEST_NAME = 64
+_SLOW_S = 600
+"""Without a GPU such a request takes minutes."""
 
 
 def describe(place: Place) -> dict[str, Any]:
     """The card's fields that follow from the weights, and `notes` for the one who asked.
 
     runtime, task; files: role → path; labels in CVAT's form; input_hw, keypoints, grid_shape where they are known;
-    device: what the file demands, memory: what a start should be given.
+    device: what the file demands, memory: what a start should be given, request_s: how long a request may take.
     """
     if isinstance(place.main, Yolo):
         return _yolo(place.main, place)
     if isinstance(place.main, Semantic):
         return _semantic(place.main, place)
     assert isinstance(place.main, Inpainter)
-    return _fields("lama", "inpaint", {"model": place.main.file}, grid_shape=list(GRID_SHAPE))
+    slow: dict[str, Any] = {"grid_shape": list(GRID_SHAPE), "request_s": _SLOW_S}
+    return _fields("lama", "inpaint", {"model": place.main.file}, **slow)
 
 
 def _yolo(found: Yolo, place: Place) -> dict[str, Any]:
@@ -90,13 +93,13 @@ def _semantic(found: Semantic, place: Place) -> dict[str, Any]:
         )
     files = {"segformer_config": place.config, "segformer": found.file, "sam": place.prompted.file}
     notes = [f"{place.config.name} is code, and runs when the model is served: look at it first"]
-    return _fields("coralscop", "segment", files, labels=labels, notes=notes, memory="16Gi")
+    return _fields("coralscop", "segment", files, labels=labels, notes=notes, memory="16Gi", request_s=_SLOW_S)
 
 
 def _fields(runtime: str, task: str, files: dict[str, Path], **more: Any) -> dict[str, Any]:
     unknown: dict[str, Any] = {"labels": [], "notes": [], "input_hw": None, "keypoints": None, "grid_shape": None}
     paths = {role: str(file.resolve()) for role, file in files.items()}
-    usual = {"runtime": runtime, "task": task, "files": paths, "device": None, "memory": "8Gi"}
+    usual = {"runtime": runtime, "task": task, "files": paths, "device": None, "memory": "8Gi", "request_s": None}
     return usual | unknown | more
 
 

@@ -81,6 +81,7 @@ def test_an_engine_needs_no_tensorrt_to_be_described(tmp_path: Path) -> None:
 def test_an_inpainter_as_torchscript(tmp_path: Path) -> None:
     found = told(files.torchscript(tmp_path / "big-lama.pt"))
     assert (found["runtime"], found["task"], found["grid_shape"]) == ("lama", "inpaint", [9, 13])
+    assert found["request_s"] == 600
     said = refused(files.torchscript(tmp_path / "doubler.pt", files.Doubler()))
     assert "takes image: expected an inpainter" in said
 
