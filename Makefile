@@ -52,6 +52,7 @@ bench-cluster: .venv/.dev ## on the cluster of KUBECONFIG: cold starts, taken ap
 
 weights: .venv/.dev ## train the small weights on the synthetic reef (resumable)
 	@$(PY) -m demo.training
+	@$(PY) -m demo.training.pages
 
 render: .venv/.dev ## renew the chart's generated files, manifests/ and the environments' objects (with helm)
 	@$(PY) -m kelp.deploy
