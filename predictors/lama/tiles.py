@@ -37,9 +37,12 @@ def tiles_of(mask: NDArray[np.uint8], side: int, margin: int) -> Iterator[Tile]:
 
 
 def _widened(start: int, end: int, length: int, margin: int) -> tuple[int, int]:
-    """With context on both sides, to a multiple of 8 where the picture has the pixels: they are better than padding."""
+    """With context on both sides, to a multiple of 8 where the picture has the pixels: they are better than padding.
+
+    It begins at a multiple of 8 as well: halved three times, a piece then has the pixels that the whole would have.
+    """
     start, end = max(0, start - margin), min(length, end + margin)
-    start -= min(start, -(end - start) % MULTIPLE)
+    start -= start % MULTIPLE
     end += min(length - end, -(end - start) % MULTIPLE)
     return start, end
 
@@ -49,7 +52,7 @@ def _cuts(length: int, side: int, margin: int) -> Iterator[tuple[int, int]]:
     if length <= side:
         yield 0, length
         return
-    pieces = -(-length // (side - 2 * margin - MULTIPLE))
+    pieces = -(-length // (side - 2 * margin - 2 * MULTIPLE))
     for number in range(pieces):
         yield length * number // pieces, length * (number + 1) // pieces
 

@@ -30,12 +30,12 @@ def test_strings_of_held_out_quadrats_are_removed(ending: str) -> None:
 
 def test_tiles_leave_no_seam() -> None:
     model = served(LAMA, LAMA.into / f"{LAMA.name}.onnx")
-    image = render(HELD_OUT_SEEDS[121], 640).image
+    image = render(HELD_OUT_SEEDS[121], 960).image
     mask = np.zeros(image.shape[:2], np.uint8)
     mask[::80] = mask[:, ::80] = 1
     mask[1::80] = mask[:, 1::80] = 1
     answers = []
-    for side in (2048, 384):
+    for side in (2048, 640):
         items = [Item(image, {"grid_line_width": 8.0, "tile_px": side}, frozenset({"image"}), {"mask": mask})]
         answers += model.postprocess(model.predict(model.preprocess(items)), items)
     assert np.abs(np.asarray(answers[0]).astype(int) - answers[1]).max() <= 2
