@@ -241,12 +241,19 @@ def _of_cvat(card: Card) -> Line:
     if not good:
         last = f"; the last one {bad[0]['state']}: {bad[0]['reason']}" if bad else ""
         return Line("CVAT task", "missing", f"no run of {name} has completed{last}", advice)
-    best = max(good, key=lambda run: run["shapes"]["written"] + run["shapes"]["kept"])
-    told = f"{len(good)} runs completed, the fullest with {best['shapes']['written'] + best['shapes']['kept']} shapes"
-    line = Line("CVAT task", "ok", f"{told} (task {best['task']}, job {best['job']})")
+    best = max(good, key=_shapes)
+    place = f"task {best['task']}" + (f", job {best['job']}" if best.get("job") else "")
+    told = f"{len(good)} runs completed, the fullest with {_shapes(best)} shapes ({place})"
+    line = Line("CVAT task", "ok", told)
     if bad and bad[0]["created_at"] > good[0]["created_at"]:
         return replace(line, state="warn", told=f"{told}; the last one {bad[0]['state']}: {bad[0]['reason']}")
     return line
+
+
+def _shapes(run: dict[str, Any]) -> int:
+    """Of a run that makes a task there are none."""
+    counted = run.get("shapes") or {}
+    return int(counted.get("written", 0)) + int(counted.get("kept", 0))
 
 
 def _bytes(quantity: str | None) -> int | None:
