@@ -21,8 +21,11 @@ help: ## list the targets
 .venv/.dev: requirements/dev.txt pyproject.toml environments/local/make_env.sh
 	@environments/local/make_env.sh dev
 
-demo: .venv/.demo ## a job started in a CVAT is annotated; STAY=1 leaves it running
+demo: .venv/.demo ## raw photographs to annotated corals, through three CVAT projects; STAY=1 leaves it running
 	@$(PY) -m demo $(if $(STAY),--stay)
+
+demo-torch: .venv/.dev ## the same on the weights as training left them, DINOv2 and CoralSCoP last
+	@$(PY) -m demo --torch $(if $(STAY),--stay)
 
 test: .venv/.dev ## the tests, both engines (brings torch)
 	@$(PY) -m pytest -m "not slow"
@@ -75,4 +78,4 @@ clean: ## remove what was made here: environment, caches, demo output
 	@rm -rf .venv .mypy_cache .ruff_cache .hypothesis .kelp build dist demo/out
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test test-slow lint types check bench test-cluster bench-cluster weights render locks images sbom clean
+.PHONY: help demo demo-torch test test-slow lint types check bench test-cluster bench-cluster weights render locks images sbom clean

@@ -51,7 +51,8 @@ class Loop:
     def __init__(self, folder: Path, processes: Processes) -> None:
         self._processes = processes
         self._secret = secrets.token_hex(16)
-        self._card, self.addresses = stage.set_up(folder, processes, self._secret)
+        cards, self.addresses = stage.set_up(folder, processes, self._secret)
+        self._card = cards[stage.MODEL]
 
     def prepare(self, person: Person) -> int:
         """A project with the card's labels and a webhook; its id."""

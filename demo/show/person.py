@@ -1,4 +1,4 @@
-"""What a person does in CVAT: makes a project, a webhook and a task, starts a job, looks at its shapes."""
+"""What a person does in CVAT: makes projects, webhooks and tasks, accepts jobs, looks at what is there."""
 
 from __future__ import annotations
 
@@ -78,16 +78,36 @@ class Person:
         """What the first save in CVAT's editor does: the job goes from new to in progress."""
         self._check(self._http.patch(f"/api/jobs/{job}", json={"state": "in progress"}))
 
+    def accept_job(self, job: int) -> None:
+        """What a reviewer does who finds nothing to mend: completed, at stage acceptance."""
+        self._check(self._http.patch(f"/api/jobs/{job}", json={"stage": "acceptance", "state": "completed"}))
+
+    def projects(self) -> dict[str, int]:
+        """Name → id of all projects."""
+        found = self._check(self._http.get("/api/projects?page_size=100")).json()["results"]
+        return {str(project["name"]): int(project["id"]) for project in found}
+
+    def tasks(self, project: int) -> list[dict[str, Any]]:
+        """The project's tasks that have frames, oldest first."""
+        found = self._check(self._http.get(f"/api/tasks?project_id={project}&page_size=100")).json()["results"]
+        return sorted((task for task in found if task.get("size")), key=lambda task: int(task["id"]))
+
+    def picture(self, task: int, frame: int) -> bytes:
+        """A frame of a task, as it was uploaded."""
+        query: dict[str, str | int] = {"type": "frame", "number": frame, "quality": "original"}
+        return self._check(self._http.get(f"/api/tasks/{task}/data", params=query)).content
+
     def shapes(self, job: int) -> Sequence[dict[str, Any]]:
         """The shapes that the job holds."""
         found: list[dict[str, Any]] = self._check(self._http.get(f"/api/jobs/{job}/annotations")).json()["shapes"]
         return found
 
     def label_names(self, project: int) -> dict[int, str]:
-        """Label id → name."""
+        """Label id → name, those of a skeleton's points too."""
         query = {"project_id": project, "page_size": 500}
         results = self._check(self._http.get("/api/labels", params=query)).json()["results"]
-        return {int(label["id"]): str(label["name"]) for label in results}
+        every = [part for label in results for part in (label, *(label.get("sublabels") or ()))]
+        return {int(label["id"]): str(label["name"]) for label in every}
 
     def _wait_for(self, request: str) -> None:
         deadline = time.monotonic() + READY_S

@@ -1,8 +1,7 @@
-"""Before and after, side by side: the photograph, what the model made of it in CVAT, and the truth."""
+"""Pictures of what stands in CVAT, and of what is true, drawn the same way."""
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,37 +10,59 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.reef import GENUS_NAMES
 from demo.show.score import shape_pixels
+from kelp.card import Card
 
 Picture = NDArray[np.uint8]
+Colors = Mapping[str, tuple[int, int, int]]
 
 
-def genus_colors() -> dict[str, tuple[int, int, int]]:
-    """A colour (RGB) a genus, far apart and bright enough to be seen on a reef."""
-    count = len(GENUS_NAMES)
-    hues = [(7 * i % count) / count for i in range(count)]
-    return {
-        name: tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.75 if i % 2 else 0.95, 1.0))  # type: ignore[misc]
-        for i, (name, hue) in enumerate(zip(GENUS_NAMES, hues, strict=True))
-    }
+def label_colors(card: Card) -> Colors:
+    """The card's own colours (RGB) by label: the page shows what CVAT shows."""
+    return {label.name: _rgb(label.color or "#ffffff") for label in card.labels}
 
 
-def draw_shapes(image: Picture, shapes: Iterable[Mapping[str, Any]], genus_by_label: Mapping[int, str]) -> Picture:
+def draw_shapes(
+    image: Picture, shapes: Iterable[Mapping[str, Any]], name_by_label: Mapping[int, str], colors: Colors
+) -> Picture:
     """The photograph with each shape tinted, outlined and named; uint8 [H, W, 3] RGB."""
-    colors = genus_colors()
-    parts = [(shape_pixels(s, image.shape), genus_by_label[s["label_id"]]) for s in shapes]
+    parts = [(shape_pixels(s, image.shape), name_by_label[s["label_id"]]) for s in shapes]
     return _drawn(image, parts, colors)
 
 
-def draw_truth(image: Picture, masks: Iterable[tuple[NDArray[np.bool_], str]]) -> Picture:
+def draw_truth(image: Picture, masks: Iterable[tuple[NDArray[np.bool_], str]], colors: Colors) -> Picture:
     """The photograph with the true colonies (mask, genus), drawn the same way."""
-    return _drawn(image, list(masks), genus_colors())
+    return _drawn(image, list(masks), colors)
 
 
-def _drawn(
-    image: Picture, parts: list[tuple[NDArray[np.bool_], str]], colors: Mapping[str, tuple[int, int, int]]
+def _rgb(color: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(color.removeprefix("#"))
+    return red, green, blue
+
+
+def draw_points(
+    image: Picture, points: NDArray[np.float64], grid_shape: tuple[int, int] | None, color: tuple[int, int, int]
 ) -> Picture:
+    """The picture with `points` [K, 2] (half-open) and what joins them: lines of a grid, or once around.
+
+    The first point has a ring, so that one sees which way is up.
+    """
+    canvas = image.copy()
+    fine = np.round((points - 0.5) * 16).astype(np.int32)
+    line = max(2, image.shape[1] // 640)
+    if grid_shape is None:
+        cv2.polylines(canvas, [fine], True, color, line, cv2.LINE_AA, 4)
+    else:
+        grid = fine.reshape(*grid_shape, 2)
+        lines = [*grid, *np.ascontiguousarray(grid.transpose(1, 0, 2))]
+        cv2.polylines(canvas, lines, False, color, max(1, line // 2), cv2.LINE_AA, 4)
+    for point in fine:
+        cv2.circle(canvas, [int(v) for v in point], 16 * line * 2, color, -1, cv2.LINE_AA, 4)
+    cv2.circle(canvas, [int(v) for v in fine[0]], 16 * line * 7, color, line, cv2.LINE_AA, 4)
+    return canvas
+
+
+def _drawn(image: Picture, parts: list[tuple[NDArray[np.bool_], str]], colors: Colors) -> Picture:
     canvas = image.copy()
     line = max(2, image.shape[1] // 480)
     for pixels, genus in parts:

@@ -1,61 +1,74 @@
-"""The demo's story: CVAT, the bridge and `kelp up` start; a job is started; a sleeping model wakes and annotates it."""
+"""The demo's story: photographs come into CVAT, and webhooks bring them on, stage by stage, to annotated corals."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import cv2
+import yaml
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from demo.reef import DEMO_SEEDS, Scene, render
+from demo.show.chain import CORNERS, GRID, LINE_WIDTH, REMOVAL, Chain, Quadrat
 from demo.show.person import Person
+from demo.show.pictures import Colors, label_colors
 from demo.show.processes import Processes
-from demo.show.report import Outcome, report, save_pictures
-from demo.show.score import FrameScore, score_frame
+from demo.show.report import Outcome, report
+from demo.show.runs import Runs
 from demo.show.stage import (
     MODEL,
     PASSWORD,
     RETENTION_S,
+    ROOT,
     USER,
     Addresses,
+    client_variables,
     cold_start_s,
-    get_json,
     model_state,
     set_up,
-    why_failing,
 )
-from kelp.card import Card
 
 SIZE = 1920
-FLOOR_IOU = 0.6
-FINISHED = {"completed", "completed_with_errors", "failed", "cancelled", "skipped"}
+QUADRATS = 4
+PIPELINE = ROOT / "environments" / "pipelines" / "quadratseg.yaml"
+TORCH_MODEL = "pth-mmseg-coralscopsegformer"
+FLOOR_F1 = {MODEL: 0.5, TORCH_MODEL: 0.35}
 
 
-def play(out: Path, console: Console, *, stay: bool = False) -> int:
-    """Runs the demo, writes page and pictures into `out`; 0 where everything held, else 1."""
+def play(out: Path, console: Console, *, stay: bool = False, torch: bool = False) -> int:
+    """Runs the demo, writes page and pictures into `out`; 0 where everything held, else 1.
+
+    torch: on the weights as training left them, with DINOv2 and CoralSCoP as the last stage.
+    """
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
+    last = TORCH_MODEL if torch else MODEL
+    models = (CORNERS, GRID, REMOVAL, last)
     with ProcessPoolExecutor(max_workers=2) as painters, Processes(out) as processes, ExitStack() as at_the_end:
         # Whoever interrupts the demo need not wait for pictures that nobody will see.
         at_the_end.callback(painters.shutdown, cancel_futures=True)
-        scenes = [painters.submit(render, seed, SIZE) for seed in DEMO_SEEDS]
+        scenes = [painters.submit(render, seed, SIZE) for seed in DEMO_SEEDS[:QUADRATS]]
         secret = secrets.token_hex(16)
         with console.status("starting CVAT (stand-in), the bridge and kelp up"):
-            card, addresses = set_up(out, processes, secret)
-        pictures = {f"quadrat_{seed}.jpg": future for seed, future in zip(DEMO_SEEDS, scenes, strict=True)}
+            cards, addresses = set_up(out, processes, secret, models, "pt" if torch else "onnx")
+        with console.status("kelp pipeline apply: three projects and their webhooks"):
+            projects = _apply_pipeline(out, addresses, secret, last)
         with console.status("photographing the synthetic reef"):
-            shown = {name: future.result() for name, future in pictures.items()}
-        outcome = _annotate(card, addresses, secret, shown, out, processes, console)
+            quadrats = [Quadrat(f"quadrat_{each.result().seed}", each.result()) for each in scenes]
+        colors = label_colors(cards[last])
+        outcome = _annotate(out, addresses, processes, console, projects, quadrats, models, colors)
         doors = [("CVAT (stand-in)", addresses.cvat), ("the bridge's API", f"{addresses.bridge}/docs")]
-        report(outcome, out, doors if stay else [], console)
+        report(outcome, colors, out, doors if stay else [], console)
         if stay:
             _wait_for_person(addresses, out, console)
         left = processes.stop()
@@ -63,89 +76,71 @@ def play(out: Path, console: Console, *, stay: bool = False) -> int:
     for fault in faults:
         console.print(f"[red]✗ {escape(fault)}")
     if not faults:
-        console.print(
-            "[green]✓[/] every frame answered, every shape stored, the model asleep again, nothing left behind"
-        )
+        console.print("[green]✓[/] every stage within its floor, the models asleep again, nothing left behind")
     return 1 if faults else 0
 
 
+def _apply_pipeline(out: Path, addresses: Addresses, secret: str, last: str) -> list[str]:
+    """Sets CVAT up as the shipped pipeline says; the names of its projects, first stage first."""
+    pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))
+    webhooks = {
+        name: webhook for project in pipeline["projects"].values() for name, webhook in project["webhooks"].items()
+    }
+    webhooks["remove-grid"]["grid_line_width"] = LINE_WIDTH
+    webhooks["corals"]["detect"] = last
+    file = out / "pipeline.yaml"
+    file.write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("KELP_")}
+    applied = subprocess.run(
+        [sys.executable, "-m", "kelp.cli", "pipeline", "apply", str(file), "--yes"],
+        env={**inherited, **client_variables(out, addresses, secret)},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    if applied.returncode:
+        raise RuntimeError(f"kelp pipeline apply ended with {applied.returncode}:\n{applied.stdout}{applied.stderr}")
+    return [project["name"] for project in pipeline["projects"].values()]
+
+
 def _annotate(
-    card: Card,
-    addresses: Addresses,
-    secret: str,
-    scenes: dict[str, Scene],
     out: Path,
+    addresses: Addresses,
     processes: Processes,
     console: Console,
+    names: Sequence[str],
+    quadrats: Sequence[Quadrat],
+    models: Sequence[str],
+    colors: Colors,
 ) -> Outcome:
     with Person(addresses.cvat, USER, PASSWORD) as person:
-        project = person.make_project("Reef survey", card)
-        person.make_webhook(project, f"{addresses.bridge}/detect-model-webhook?model_name={MODEL}", secret)
-        task = person.make_task(project, "Transect 1", {name: _jpeg(scene) for name, scene in scenes.items()})
-        (job,) = person.jobs(task)
-        asleep = model_state(addresses) == "asleep"
-        console.print(f"{len(scenes)} photographs uploaded; [b]{MODEL}[/] is {'asleep' if asleep else 'awake'}")
+        ids = person.projects()
+        first, second, third = (ids[name] for name in names)
+        awake = [model for model in models if model_state(addresses, model) != "asleep"]
+        chain = Chain(person, Runs(addresses, processes), (first, second, third), quadrats, out, console)
         started = time.perf_counter()
-        person.start_job(int(job["id"]))
-        console.print("the job was started in CVAT; its signed webhook is on the way")
-        run = _follow(addresses, len(scenes), processes, console)
+        task = person.make_task(first, "Transect 1", {f"{q.stem}.jpg": _jpeg(q.scene) for q in quadrats})
+        console.print(f"{len(quadrats)} photographs uploaded; their job's webhook is on the way")
+        with console.status("corners"):
+            corners = chain.corners(task)
+        with console.status("accepted; cropping"):
+            squares, truths = chain.crop(task, corners)
+        with console.status("grid points"):
+            grids = chain.grid(squares, truths)
+        with console.status("accepted; removing the grid"):
+            cleaned = chain.removal(squares, truths, grids)
+        with console.status("corals"):
+            chain.corals(cleaned, truths, models[-1], colors, FLOOR_F1[models[-1]])
         seconds = time.perf_counter() - started
-        shapes = person.shapes(int(job["id"]))
-        labels = person.label_names(project)
-    scores = {}
-    for frame, (name, scene) in enumerate(scenes.items()):
-        mine = [shape for shape in shapes if shape["frame"] == frame]
-        scores[name.removesuffix(".jpg")] = score_frame(mine, labels, scene)
-        save_pictures(out, name.removesuffix(".jpg"), scene, mine, labels)
-    with console.status(f"waiting for the model to fall asleep ({RETENTION_S} s without requests)"):
-        processes.wait_until("the model's process stops when idle", lambda: _asleep(addresses, processes), 60)
-    faults = _faults(run, scores, len(shapes), asleep)
-    return Outcome(scores, len(shapes), seconds, cold_start_s(addresses), faults)
+    with console.status(f"waiting for the models to fall asleep ({RETENTION_S} s without requests)"):
+        processes.wait_until("the models' processes stop when idle", lambda: _asleep(addresses, models, processes), 60)
+    faults = [f"{model} was not asleep at the start" for model in awake]
+    faults += [f"{s.name}: {s.error}, worse than {s.floor}" for s in chain.stages if not s.good]
+    cold = {model: cold_start_s(addresses, model) for model in models}
+    return Outcome(chain.stages, quadrats, cold, seconds, faults)
 
 
-def _faults(run: dict[str, Any], scores: dict[str, FrameScore], stored: int, asleep: bool) -> list[str]:
-    faults = [] if asleep else ["the model was not asleep when the job was started"]
-    if run["state"] != "completed":
-        faults.append(f"the run ended as {run['state']}: {run.get('reason')}")
-    if run["frames"]["done"] != len(scores):
-        faults.append(f"{run['frames']['done']} of {len(scores)} frames were answered")
-    if run["shapes"]["written"] != stored:
-        faults.append(f"{run['shapes']['written']} shapes were sent, CVAT holds {stored}")
-    mean = sum(score.iou for score in scores.values()) / len(scores)
-    if mean < FLOOR_IOU:
-        faults.append(f"mean IoU against the truth is {mean:.2f}, under {FLOOR_IOU}")
-    return faults
-
-
-def _follow(addresses: Addresses, frames: int, processes: Processes, console: Console) -> dict[str, Any]:
-    """Follows the run that the webhook made until it ends."""
-    found: list[dict[str, Any]] = []
-
-    def appeared() -> bool:
-        found[:] = get_json(f"{addresses.bridge}/api/v1/runs")["runs"]
-        return bool(found)
-
-    processes.wait_until("the webhook becomes a run", appeared, 30)
-    run = found[0]
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeElapsedColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(run["state"], total=frames)
-
-        def ended() -> bool:
-            run.update(get_json(f"{addresses.bridge}/api/v1/runs/{run['id']}"))
-            progress.update(bar, description=run["state"], completed=run["frames"]["done"])
-            if reason := why_failing(addresses):
-                raise RuntimeError(f"{MODEL} cannot start: {reason}")
-            return run["state"] in FINISHED
-
-        processes.wait_until("the run ends", ended, 120)
-    return run
-
-
-def _asleep(addresses: Addresses, processes: Processes) -> bool:
-    return model_state(addresses) == "asleep" and not processes.runs("predictors.serving")
+def _asleep(addresses: Addresses, models: Sequence[str], processes: Processes) -> bool:
+    states = {model_state(addresses, model) for model in models}
+    return states == {"asleep"} and not processes.runs("predictors.serving")
 
 
 def _wait_for_person(addresses: Addresses, out: Path, console: Console) -> None:
