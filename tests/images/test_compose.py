@@ -79,11 +79,12 @@ def test_cvat_is_given_a_name_with_a_dot() -> None:
 def test_the_shipped_cards_find_their_weights() -> None:
     mounts = {target: source for source, target in (volume.split(":")[-3:-1] for volume in _binds())}
     for card in (ROOT / "environments/models").glob("*.yaml"):
-        uri = yaml.safe_load(card.read_text())["weights"]["uri"]
-        if "://" in uri:
+        weights = yaml.safe_load(card.read_text())["weights"]
+        if "://" in weights["uri"]:
             continue
-        inside = Path(os.path.normpath(f"/cards/{uri}"))
-        assert str(inside.parent) in mounts, f"{card.name}: {inside} is on no volume"
+        for file in [entry["file"] for entry in weights.get("files", {}).values()] or [""]:
+            inside = Path(os.path.normpath(f"/cards/{weights['uri']}/{file}"))
+            assert any(str(folder) in mounts for folder in inside.parents), f"{card.name}: {inside} is on no volume"
 
 
 def _binds() -> list[str]:
