@@ -34,7 +34,7 @@ def test_a_job_is_annotated_and_followed_to_its_end(kelp, cvat, task):
     assert listed.returncode == 0
     table = kelp("runs", "list", "--job", job).stdout.splitlines()
     assert table[0].split()[:5] == ["RUN", "STATE", "KIND", "MODEL", "JOB"]
-    assert table[1].split()[:6] == [run, "completed", "reef", str(job), "2/2", str(len(shapes))]
+    assert table[1].split()[:7] == [run, "completed", "detect", "reef", str(job), "2/2", str(len(shapes))]
     (view,) = json.loads(kelp("runs", "list", "--job", job, "-o", "json").stdout)
     assert view["shapes"]["written"] == len(shapes)
     assert run in kelp("runs").stdout

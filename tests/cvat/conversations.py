@@ -16,8 +16,8 @@ from tests.cvat.replay import PASSWORDS, Conversation, Exchange, Replay, numbers
 from tests.support.cvat import Cvat, CvatServer, picture, poll
 
 TUS = (
-    "TUS uploads: clients use them for files over 100 MiB; Kelp uploads single pictures with Upload-Multiple, and the"
-    " stand-in has no TUS"
+    "TUS uploads: their addresses are the server's own, and half of what was tried there Kelp never does; test_tus.py"
+    " goes through what it relies on"
 )
 RACE = (
     "two requests at the same moment: what became of them depends on how PostgreSQL interleaved them; the stand-in"
