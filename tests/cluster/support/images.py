@@ -44,18 +44,30 @@ def images(shell: Shell) -> Images:
     load = os.environ.get("KELP_TEST_LOAD_IMAGE")
     if not load:
         return found
-    given = shlex.split(os.environ.get("DOCKER_BUILD_ARGS", ""))
-    arguments = [*given, *(f"--build-arg={name}" for name in _PROXIES if os.environ.get(name))]
-    shell.run(
-        "images/build.sh", "--prefix", found.prefix, "--tag", found.tag, *PLATFORM,
-        env={"DOCKER_BUILD_ARGS": shlex.join(arguments)}, timeout_s=_BUILD_S,
-    )  # fmt: skip
+    build_and_load(shell, found, *PLATFORM)
     context = _context()
     for name in BESIDE:
-        _build(shell, context, name, found.of(name), arguments)
-    for name in (*PLATFORM, *BESIDE):
+        _build(shell, context, name, found.of(name), _arguments())
         shell.run(*shlex.split(load), found.of(name), timeout_s=600)
     return found
+
+
+def build_and_load(shell: Shell, found: Images, *names: str) -> None:
+    """The platform's images `names`, where images are built here at all."""
+    load = os.environ.get("KELP_TEST_LOAD_IMAGE")
+    if not load:
+        return
+    shell.run(
+        "images/build.sh", "--prefix", found.prefix, "--tag", found.tag, *names,
+        env={"DOCKER_BUILD_ARGS": shlex.join(_arguments())}, timeout_s=_BUILD_S,
+    )  # fmt: skip
+    for name in names:
+        shell.run(*shlex.split(load), found.of(name), timeout_s=600)
+
+
+def _arguments() -> list[str]:
+    given = shlex.split(os.environ.get("DOCKER_BUILD_ARGS", ""))
+    return [*given, *(f"--build-arg={name}" for name in _PROXIES if os.environ.get(name))]
 
 
 def _build(shell: Shell, context: bytes, target: str, tag: str, arguments: list[str]) -> None:
