@@ -1,5 +1,10 @@
-"""What one writes without a server: import, load, one run of the network. In Kelp's image, on its volume."""
+"""What one writes without a server: import, load, one run of the network. In Kelp's image, on its volume.
 
+Prints when its process began and when it had predicted, in seconds since 1970.
+"""
+
+import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,4 +17,7 @@ import onnxruntime
 session = onnxruntime.InferenceSession(str(weights), providers=["CPUExecutionProvider"])
 image = cv2.dnn.blobFromImage(np.full((384, 384, 3), 128, np.uint8), 1 / 255)
 session.run(None, {session.get_inputs()[0].name: image})
-print(time.time(), flush=True)
+ended = time.time()
+ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+boot = time.time() - float(Path("/proc/uptime").read_text().split()[0])
+print(json.dumps({"began": boot + ticks / os.sysconf("SC_CLK_TCK"), "ended": ended}), flush=True)

@@ -15,7 +15,7 @@ from tests.cluster.support.cluster import Cluster, Object, condition
 
 
 class PodWatch:
-    """A context manager: notes when this machine first hears that a pod was created, scheduled, ready.
+    """A context manager: notes when this machine first hears that a pod was created, scheduled, addressed, ready.
 
     Kubernetes' own times have whole seconds only; the API server's news are here within milliseconds.
     """
@@ -53,6 +53,8 @@ class PodWatch:
         self.pods[name] = pod
         times = self.seen.setdefault(name, {})
         times.setdefault("created", now)
+        if pod.get("status", {}).get("podIP"):
+            times.setdefault("addressed", now)
         for key, kind in (("scheduled", "PodScheduled"), ("initialized", "Initialized"), ("ready", "Ready")):
             if condition(pod, kind).get("status") == "True":
                 times.setdefault(key, now)
