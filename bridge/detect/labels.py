@@ -18,15 +18,20 @@ SCORE_ATTRIBUTES = ("score", "confidence")
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """targets: by model label; missing: model labels that the project lacks; unsuited: model label → why not;
-    dropped: model labels that the caller does not want."""
+    dropped: model labels that the caller does not want; astray: of those that `label_map` sends to a label that the
+    project lacks, model label → that label."""
 
     targets: Mapping[str, Target] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     unsuited: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    astray: Mapping[str, str] = field(default_factory=dict)
 
     def why_nothing(self, project: Sequence[str]) -> str | None:
-        """A message for people where no label has a target; None where one has."""
+        """A message for people where no label has a target, or one was sent astray; None where nothing is wrong."""
+        if self.astray:
+            sent = ", ".join(f"{name} to '{label}'" for name, label in self.astray.items())
+            return f"label_map sends {sent}, which the project does not have; it has {listed(project) or 'none'}"
         if self.targets:
             return None
         if self.unsuited:
@@ -56,7 +61,7 @@ def resolve(
     if names:
         parameters = with_labels_of(names, parameters)
     targets: dict[str, Target] = {}
-    missing, dropped, unsuited = [], [], {}
+    missing, dropped, unsuited, astray = [], [], {}, {}
     for name in names:
         wanted = parameters.label_map.get(name, name)
         if wanted is None or (parameters.labels is not None and name not in parameters.labels):
@@ -65,13 +70,15 @@ def resolve(
         label = _match(wanted, labels)
         if label is None:
             missing.append(name)
+            if name in parameters.label_map:
+                astray[name] = wanted
             continue
         target = _target(label, parameters.settings, found, (points or {}).get(name, ()))
         if isinstance(target, str):
             unsuited[name] = target
         else:
             targets[name] = target
-    return Resolution(targets, tuple(missing), unsuited, tuple(dropped))
+    return Resolution(targets, tuple(missing), unsuited, tuple(dropped), astray)
 
 
 def defaults_of(labels: Sequence[Label]) -> dict[int, str]:

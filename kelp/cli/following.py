@@ -97,7 +97,7 @@ def print_runs(runs: list[dict[str, Any]], *, wide: bool = False) -> None:
         total = "?" if frames["total"] is None else frames["total"]
         row = [run["id"], run["state"], run["kind"], run["model"], _subject(run), f"{frames['done']}/{total}"]
         row.append("" if run.get("target") else _shapes(run["shapes"]))
-        row += [run["created_at"][:19].replace("T", " "), run["reason"] or run["message"] or ""]
+        row += [run["created_at"][:19].replace("T", " "), run["reason"] or run["message"] or _lacking(run)]
         extra = [run["task"], run["project"], run["cause"], run["caused_by"], run["attempt"]] if wide else []
         rows.append([*row, *extra])
     print_columns(columns + more, rows)
@@ -106,6 +106,12 @@ def print_runs(runs: list[dict[str, Any]], *, wide: bool = False) -> None:
 def _shapes(shapes: dict[str, int], written: str = "", kept: str = " kept") -> str:
     """Those that a run wrote; those of an earlier run that it found again are there as well."""
     return f"{shapes['written']}{written}" + (f" (+{shapes['kept']}{kept})" if shapes.get("kept") else "")
+
+
+def _lacking(run: dict[str, Any]) -> str:
+    """What the model found and the project has no label for."""
+    lacking = run.get("details", {}).get("labels_lacking") or {}
+    return "the project lacks: " + ", ".join(f"{name} ({count})" for name, count in lacking.items()) if lacking else ""
 
 
 def _subject(run: dict[str, Any]) -> str:

@@ -324,3 +324,13 @@ def test_what_may_be_written(shape: dict[str, Any]) -> None:
 @pytest.mark.parametrize("shape", BAD)
 def test_what_must_not_although_cvat_would_take_it(shape: dict[str, Any]) -> None:
     assert fault(shape, SIZE)
+
+
+def test_a_label_that_is_sent_astray_ends_the_run_before_anything_is_written() -> None:
+    parameters = parse_query("model_name=m&label_map=rock:Rokc")
+    resolution = resolve(["coral", "rock", "sand"], [label(5, "coral"), label(6, "Rock")], parameters, "masks")
+    assert set(resolution.targets) == {"coral"}
+    why = resolution.why_nothing(["coral", "Rock"])
+    assert why == "label_map sends rock to 'Rokc', which the project does not have; it has coral, Rock"
+    # One that nobody spoke of is only counted.
+    assert resolve(["coral", "sand"], [label(5, "coral")], parse_query("model_name=m"), "masks").why_nothing([]) is None
