@@ -13,22 +13,30 @@ from pathlib import Path
 from demo.training.offline import prepare
 from demo.training.recipes import RECIPES, RUNS, AnyRecipe, InpaintRecipe, PoseRecipe, Recipe
 
+CORALSCOP = "pth-mmseg-coralscopsegformer"
+"""Two networks of other libraries: `demo.training.coralscop` makes them."""
 Steps = Iterable[tuple[int, int] | tuple[int, int, str]]
 
 
 def main() -> int:
     """Trains the models named on the command line (all by default)."""
+    known = [*RECIPES, CORALSCOP]
     parser = argparse.ArgumentParser(prog="python -m demo.training", description=__doc__)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of: {', '.join(RECIPES)}; all by default")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"one of: {', '.join(known)}; all by default")
     parser.add_argument("--measure-only", action="store_true", help="measure the weights that stand there")
     asked = parser.parse_args()
-    unknown = [name for name in asked.models if name not in RECIPES]
+    unknown = [name for name in asked.models if name not in known]
     if unknown:
-        parser.error(f"no such model: {', '.join(unknown)}; there are: {', '.join(RECIPES)}")
+        parser.error(f"no such model: {', '.join(unknown)}; there are: {', '.join(known)}")
     RUNS.mkdir(parents=True, exist_ok=True)
     prepare(RUNS / "ultralytics")
-    for name in asked.models or RECIPES:
-        _make(RECIPES[name], asked.measure_only)
+    for name in asked.models or known:
+        if name == CORALSCOP:
+            from demo.training.coralscop.make import make
+
+            make(_draw_bar, asked.measure_only)
+        else:
+            _make(RECIPES[name], asked.measure_only)
     return 0
 
 
@@ -106,7 +114,7 @@ def _train_pose(recipe: PoseRecipe, folder: Path, workers: int) -> None:
 def _train_inpainter(recipe: InpaintRecipe, folder: Path, workers: int) -> None:
     from demo.training.inpaint.export import export
     from demo.training.inpaint.fit import fit, weights_of
-    from demo.training.inpaint.patches import build_pairs
+    from demo.training.inpaint.pairs import build_pairs
 
     _shown("pictures", build_pairs(recipe, folder / "pairs", workers))
     _shown("steps", fit(recipe, folder / "pairs", folder))

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import yaml
 
-from demo.reef import Scene, render
+from demo.reef import GENUS_NAMES, Scene, render
 from demo.training.card import sha256, update_card, write_sums
 from demo.training.dataset import build
 from demo.training.evaluate import Tally, box_overlaps, mask_overlaps, match
-from demo.training.recipes import CORALSEG, TINY_DETECT, TINY_POSE
+from demo.training.recipes import BANGGAI, CORALSEG, TINY_DETECT, TINY_POSE
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_a_card_gets_its_sha256_and_quality_and_keeps_the_rest(tmp_path: Path) -
     card = tmp_path / "card.yaml"
     card.write_text(f"# why\nname: a\nweights:\n  uri: w.onnx\n  sha256: {'0' * 64}\nquality: {{}}\n")
     for f1 in (0.6, 0.8):
-        update_card(card, weights, {"f1": f1})
+        update_card(card, [weights], {"f1": f1})
     text = card.read_text()
     assert text.startswith("# why\nname: a\n")
     assert yaml.safe_load(text) == {
@@ -92,8 +92,25 @@ def test_a_card_gets_its_sha256_and_quality_and_keeps_the_rest(tmp_path: Path) -
         "weights": {"uri": "w.onnx", "sha256": sha256(weights)},
         "quality": {"f1": 0.8},
     }
-    write_sums(tmp_path, [weights])
+    write_sums(tmp_path)
     subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_card_of_several_files_gets_each_ones_sha256(tmp_path: Path) -> None:
+    files = [tmp_path / "model.onnx", tmp_path / "template.npy"]
+    for file in files:
+        file.write_bytes(file.name.encode())
+    card = tmp_path / "card.yaml"
+    entries = "".join(f"    {file.stem}: {{file: {file.name}, sha256: {'f' * 64}}}\n" for file in files)
+    card.write_text(f"weights:\n  uri: .\n  files:\n{entries}quality: {{}}\n")
+    update_card(card, files, {"error": 1})
+    told = yaml.safe_load(card.read_text())
+    assert {entry["file"]: entry["sha256"] for entry in told["weights"]["files"].values()} == {
+        file.name: sha256(file) for file in files
+    }
+    (tmp_path / "other.npy").write_bytes(b"other")
+    with pytest.raises(ValueError, match=r"expected one sha256 of other\.npy, found 0"):
+        update_card(card, [files[0], tmp_path / "other.npy"], {})
 
 
 def test_a_card_that_cannot_be_renewed_is_left_alone(tmp_path: Path) -> None:
@@ -103,8 +120,28 @@ def test_a_card_that_cannot_be_renewed_is_left_alone(tmp_path: Path) -> None:
     text = f"weights:\n  sha256: {'0' * 64}\nquality: {{}}\nlabels: []\n"
     card.write_text(text)
     with pytest.raises(ValueError, match="quality as the last block"):
-        update_card(card, weights, {"f1": 1})
+        update_card(card, [weights], {"f1": 1})
     assert card.read_text() == text
+
+
+def test_pictures_are_borrowed_with_the_labels_that_are_wanted(tmp_path: Path) -> None:
+    small = {"pictures": 2, "validation_pictures": 1, "photographed_px": (128,)}
+    list(build(replace(CORALSEG, **small), tmp_path / "all", 1))
+    list(build(replace(BANGGAI, **small), tmp_path / "ten", 1, tmp_path / "all"))
+    list(build(replace(BANGGAI, **small), tmp_path / "rendered", 1))
+    kept = 0
+    for label in sorted((tmp_path / "all" / "labels").rglob("*.txt")):
+        inner = label.relative_to(tmp_path / "all")
+        borrowed = (tmp_path / "ten" / inner).read_text()
+        assert borrowed == (tmp_path / "rendered" / inner).read_text()
+        lines = [line.split(" ", 1) for line in label.read_text().splitlines()]
+        wanted = [(GENUS_NAMES[int(kind)], rest) for kind, rest in lines if GENUS_NAMES[int(kind)] in BANGGAI.genera]
+        found = [line.split(" ", 1) for line in borrowed.splitlines()]
+        assert [(BANGGAI.genera[int(kind)], rest) for kind, rest in found] == wanted
+        kept += len(wanted)
+    assert kept
+    names = yaml.safe_load((tmp_path / "ten" / "data.yaml").read_text())["names"]
+    assert names == list(BANGGAI.genera)
 
 
 @pytest.mark.parametrize(("recipe", "numbers"), [(CORALSEG, None), (TINY_DETECT, 4), (TINY_POSE, 4 + 4 * 3)])

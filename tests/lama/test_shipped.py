@@ -9,7 +9,7 @@ import pytest
 
 from demo.reef import HELD_OUT_SEEDS, render
 from demo.training.inpaint.measure import served, squares
-from demo.training.inpaint.patches import pair_of
+from demo.training.inpaint.pairs import pair_of
 from demo.training.recipes import CARDS, LAMA
 from kelp.card import load_card
 from kelp.errors import KelpError

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo.reef import GRID_SHAPE, HELD_OUT_SEEDS, render
-from demo.training.inpaint.patches import pair_of, points_of
+from demo.training.inpaint.pairs import pair_of, points_of
 from demo.training.recipes import InpaintRecipe
 from kelp.card import load_card
 from predictors.lama.mask import grid_mask
