@@ -6,11 +6,13 @@ import importlib.util
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kelp.card import Card
+from kelp.card.load import CardError
 from kelp.errors import KelpError
 
 _RUNTIMES_S = 120.0
@@ -46,6 +48,27 @@ def check_cards(paths: Sequence[Path], *, fetch_weights: bool) -> list[Checked]:
         found += cards
     _ask_runtimes([checked for checked in found if checked.part is not None])
     return found
+
+
+def refuse_faulty(cards: Sequence[Card]) -> None:
+    """Cards that come from elsewhere than files, before they are applied: a setting that their runtime does not know
+    would end each pod that reads it. CardError names every fault; where no predictors are installed, those that need
+    none."""
+    with tempfile.TemporaryDirectory(prefix="kelp-cards-") as folder:
+        checked = []
+        for number, card in enumerate(cards):
+            path = Path(folder) / f"{number}.yaml"
+            path.write_text(json.dumps(card.model_dump(mode="json", by_alias=True, exclude_defaults=True)))
+            checked.append(Checked(path, card=card, part=card))
+        _ask_runtimes(checked)
+    faults = [
+        f"{each.part.model_name}: {fault.removeprefix(f'{each.path}: ')}"
+        for each in checked
+        if each.part is not None
+        for fault in each.faults
+    ]
+    if faults:
+        raise CardError("\n".join(faults))
 
 
 def _compare_names(folder: Sequence[Checked]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kelp.card import Card
+from kelp.cli.checking import refuse_faulty
 from kelp.cli.output import Document, print_document, say
 from kelp.cli.platforms import Where
 from kelp.deploy import RenderOptions
@@ -50,6 +51,7 @@ class Plan:
 
 def deploy_to_cluster(where: Where, cards: list[Card], plan: Plan) -> bool:
     """Whether all of them are there and ready. Nothing is applied before all weights are there."""
+    refuse_faulty(cards)
     cluster = where.cluster()
     platform = read_platform(cluster)
     options = options_of(platform, cluster.namespace, plan.storage)

@@ -57,13 +57,17 @@ def update(
             raise UsageError("--rollback and --canary are for a cluster: here, deploy the other card")
         update_here(name, changed(card_here(name), changes))
         return
+    from kelp.cli.checking import refuse_faulty
     from kelp.cli.deploying import Plan, apply_again
     from kelp.deploy.cluster.deploying import deployed_card
 
     cluster = where.cluster()
     card = deployed_card(cluster, name, previous=rollback)
+    if not rollback:
+        card = changed(card, changes)
+        refuse_faulty([card])
     plan = Plan(wait=wait, wake=wake and wait, timeout_s=timeout)
-    if not apply_again(cluster, card if rollback else changed(card, changes), plan):
+    if not apply_again(cluster, card, plan):
         if not rollback:
             say(f"kelp: requests go to this version now: `kelp update {name} --rollback` goes back to the one before")
         raise typer.Exit(FAILED)
