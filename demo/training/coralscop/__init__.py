@@ -1,0 +1,1 @@
+"""Training of the small DINOv2 + SegFormer and the small SAM on the synthetic reef."""
