@@ -21,7 +21,20 @@ from benchmarks.row import Row
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "performance.md"
-MODULES = ("geometry", "yolo", "serving", "start", "webhooks", "writeback", "loop", "grid", "crop", "coralscop", "models", "memory")
+MODULES = (
+    "geometry",
+    "yolo",
+    "serving",
+    "start",
+    "webhooks",
+    "writeback",
+    "loop",
+    "grid",
+    "crop",
+    "coralscop",
+    "models",
+    "memory",
+)
 
 
 def main() -> int:

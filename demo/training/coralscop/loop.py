@@ -98,4 +98,5 @@ def turned(arrays: list[NDArray[np.uint8]], rng: np.random.Generator) -> list[ND
 def coloured(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
     """Float32 [side, side, 3], 0..255: another exposure and white balance."""
     gain = rng.uniform(0.8, 1.2) * rng.uniform(0.93, 1.07, 3)
-    return np.clip(image * gain.astype(np.float32) + np.float32(rng.uniform(-12, 12)), 0, 255).astype(np.float32)
+    lit = image * gain.astype(np.float32) + np.float32(rng.uniform(-12, 12))
+    return np.asarray(np.clip(lit, 0, 255), np.float32)

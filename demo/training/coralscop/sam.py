@@ -60,7 +60,7 @@ def _look_by_place(attention: Attention) -> None:
             layer.weight[2 * frequency + 1, CHANNELS // 2 + frequency] += 2
 
 
-class _Trained(torch.nn.Module):
+class _Trained(torch.nn.Module):  # type: ignore[misc]
     """A SAM, and a head that is thrown away: of each token the genus."""
 
     def __init__(self, sam: Sam) -> None:
