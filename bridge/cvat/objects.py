@@ -95,7 +95,8 @@ class Label:
             name=data["name"],
             type=data.get("type") or "any",
             attributes=tuple(Attribute.of(a) for a in data.get("attributes") or ()),
-            sublabels=tuple(cls.of(s) for s in data.get("sublabels") or ()),
+            # CVAT lists them in any order; their ids grow in the order in which they were drawn.
+            sublabels=tuple(sorted((cls.of(s) for s in data.get("sublabels") or ()), key=lambda part: part.id)),
         )
 
 
