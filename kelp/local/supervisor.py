@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from kelp.card.metadata import model_metadata
@@ -29,6 +30,8 @@ class Supervisor:
         self._starter = starter
         self._rooms = Rooms(budget)
         self._has_gpu = bool(gpus.list_devices())
+        self.on_unknown: Callable[[], None] = lambda: None
+        """Called before a name is refused: it may have become known a moment ago."""
         self._leaving: dict[asyncio.Task[None], ServedModel] = {}
         self._models = self._made(cards, {})
 
@@ -75,6 +78,8 @@ class Supervisor:
 
     def model(self, name: str, version: str | None = None) -> ServedModel:
         """NotFound names the models that there are; a version must be the card's."""
+        if name not in self._models:
+            self.on_unknown()
         found = self._models.get(name)
         if found is None:
             raise NotFound(f"no model '{name}'; there are: {', '.join(self._models) or 'none'}")

@@ -82,6 +82,7 @@ class _Up:
         states = _State(settings, port)
         watch = FolderWatch(settings.models, supervisor, states.tell)
         watch.begin(found)
+        supervisor.on_unknown = watch.look_again
         loop.add_signal_handler(signal.SIGHUP, watch.look_now)
         watching = asyncio.create_task(watch.run(), name="cards")
         bridge = BridgeProcess(f"http://{_address(settings.v2_host)}:{port}", settings.token, pids)

@@ -56,12 +56,28 @@ class FolderWatch:
             self._look = look
             await self._read()
 
+    def look_again(self) -> None:
+        """Now, if anything has changed: somebody asks for a model that is not known, perhaps of a card just written."""
+        look = look_of(self._folder)
+        if look == self._look:
+            return
+        self._look = look
+        try:
+            self._take(read_folder(self._folder))
+        except CardError as error:
+            event("cards_refused", level="error", error=str(error))
+
     async def _read(self) -> None:
+        look = self._look
         try:
             found = await asyncio.to_thread(read_folder, self._folder)
         except CardError as error:
             event("cards_refused", level="error", error=str(error))
             return
+        if self._look is look:  # else somebody has looked again meanwhile, and this is older
+            self._take(found)
+
+    def _take(self, found: Folder) -> None:
         for name, fault in found.faults.items():
             event("card_refused", level="error", file=name, error=fault)
         cards = {**self._kept(found), **found.cards}

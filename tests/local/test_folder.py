@@ -37,6 +37,13 @@ def test_a_new_card_is_served_without_a_restart(up, folder):
     assert up.infer("new").status_code == 200
 
 
+def test_whoever_asks_at_once_for_a_card_just_written_is_answered(up, folder):
+    for number in range(5):
+        write_card(folder / "models", f"at-once-{number}")
+        assert up.infer(f"at-once-{number}").status_code == 200
+    eventually(lambda: {f"at-once-{number}" for number in range(5)} <= set(names(up)))
+
+
 def test_a_changed_card_gets_a_new_process_and_the_others_keep_theirs(up, folder):
     before, other = up.infer("titled").json()["pid"], up.infer("other").json()["pid"]
     write_card(folder / "models", "titled", title="A better name")
