@@ -22,7 +22,7 @@ from predictors.lama.mask import grid_mask
 
 CORNERS, GRID, REMOVAL = "pth-yolo-gridcorners", "pth-yolo-gridpose", "pth-lama"
 # Wider than the strings themselves, for the shadows that they throw.
-LINE_WIDTH = 12.0
+LINE_WIDTH = 10.0
 PICTURE_WIDTH = 900
 FOUND_COLOR, TRUE_COLOR = (255, 210, 40), (60, 235, 255)
 RUN_S = 300.0
