@@ -7,7 +7,6 @@ The weights are the demo's: a small network, so that what is measured is what st
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.row import Row
+from benchmarks.row import Row, interleaved
 from demo.reef import DEMO_SEEDS, render
 from kelp.card import load_card
 from kelp.geometry import mask_iou, outer_polygons, spans_of_masks
@@ -140,14 +139,7 @@ def _same_instances(ours: Any, theirs: list[Named]) -> str:
 
 
 def _row(name: str, note: str, ours: Callable[[], Any], theirs: Callable[[], Any], target: float) -> Row:
-    mine: list[float] = []
-    their: list[float] = []
-    for turn in range(ROUNDS + 1):
-        for function, samples in ((ours, mine), (theirs, their)):
-            begun = time.perf_counter()
-            function()
-            if turn:  # the first one fills the caches
-                samples.append(time.perf_counter() - begun)
+    mine, their = interleaved(ours, theirs, ROUNDS)
     return Row(
         group="coralscop",
         name=name,

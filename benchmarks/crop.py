@@ -7,7 +7,6 @@ carrying date and place over cost. The picture itself is compared with one that 
 from __future__ import annotations
 
 import io
-import time
 from typing import Any
 
 import cv2
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.row import Row, paired_ratio
+from benchmarks.row import Row, interleaved, paired_ratio
 from bridge.tasks.picture import crop
 from demo.reef import HELD_OUT_SEEDS, project, render
 from kelp.geometry.quadrat import crop_quadrat
@@ -33,15 +32,11 @@ def run() -> list[Row]:
     """One row; its note says how near the picture comes to the best."""
     pixels, corners = _photograph()
     file = _encoded(pixels)
-    ours: list[float] = []
-    theirs: list[float] = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        crop(file, corners.ravel().tolist(), SIZE_HW, size=SIDE, form="jpeg", quality=QUALITY)
-        between = time.perf_counter()
-        _bare(file, corners)
-        ours.append(between - began)
-        theirs.append(time.perf_counter() - between)
+    ours, theirs = interleaved(
+        lambda: crop(file, corners.ravel().tolist(), SIZE_HW, size=SIDE, form="jpeg", quality=QUALITY),
+        lambda: _bare(file, corners),
+        ROUNDS,
+    )
     decibel = _psnr(crop_quadrat(pixels, corners, SIDE), _best(pixels, corners))
     return [
         Row(

@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from benchmarks.row import Row
 from demo.reef import DEMO_SEEDS, render
 from demo.show import stage
 from demo.show.person import Person
+from demo.show.pictures import jpeg_of
 from demo.show.processes import Processes
 
 SIDE = 1920
@@ -24,7 +23,7 @@ FINISHED = {"completed", "completed_with_errors", "failed", "cancelled", "skippe
 
 
 def run() -> list[Row]:
-    images = {f"quadrat_{seed}.jpg": _photograph(seed) for seed in list(DEMO_SEEDS)[:IMAGES]}
+    images = {f"quadrat_{seed}.jpg": jpeg_of(render(seed, SIDE).image) for seed in list(DEMO_SEEDS)[:IMAGES]}
     samples: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory(prefix="kelp-bench-") as name, Processes(Path(name)) as processes:
         loop = Loop(Path(name), processes)
@@ -82,10 +81,3 @@ class Loop:
         if found["state"] != "completed" or done != len(images) or not shapes or shapes != found["shapes"]["written"]:
             raise RuntimeError(f"{shapes} shapes in CVAT, {done} frames, {found['state']}: {found.get('reason')}")
         return {"seconds": seconds, "shapes": float(shapes)}
-
-
-def _photograph(seed: int) -> bytes:
-    done, data = cv2.imencode(".jpg", render(seed, SIDE).image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
-    if not done:
-        raise RuntimeError("the photograph could not be encoded")
-    return data.tobytes()

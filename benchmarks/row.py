@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -39,6 +40,18 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "passes": self.passes}
+
+
+def interleaved(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of each, `rounds` of both in turn; one more goes before, to fill the caches."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for turn in range(rounds + 1):
+        for function, samples in zip((ours, theirs), taken, strict=True):
+            begun = time.perf_counter()
+            function()
+            if turn:
+                samples.append(time.perf_counter() - begun)
+    return taken
 
 
 def ratio_of_medians(ours: Sequence[float], theirs: Sequence[float]) -> float:

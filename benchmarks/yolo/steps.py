@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.row import Row
+from benchmarks.row import Row, interleaved
 from demo.reef import DEMO_SEEDS, render
 from kelp.card import parse_card
 from predictors.model import Item
@@ -73,14 +72,7 @@ def run() -> list[Row]:
 
 
 def _row(name: str, note: str, ours: Callable[[], Any], theirs: Callable[[], Any]) -> Row:
-    mine: list[float] = []
-    their: list[float] = []
-    for turn in range(ROUNDS + 1):
-        for function, samples in ((ours, mine), (theirs, their)):
-            begun = time.perf_counter()
-            function()
-            if turn:  # the first one fills the caches
-                samples.append(time.perf_counter() - begun)
+    mine, their = interleaved(ours, theirs, ROUNDS)
     return Row(
         group="yolo",
         name=name,

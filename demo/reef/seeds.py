@@ -12,4 +12,4 @@ HELD_OUT_SEEDS = range(30_000, 31_000)
 """Pictures for measuring only: the quality in a card comes from these."""
 
 DEMO_SEEDS: tuple[int, ...] = (40_001, 40_002, 40_003, 40_004, 40_005, 40_006, 40_007, 40_008)
-"""The eight quadrats that the demo annotates."""
+"""Quadrats that are photographed to be shown: the demo takes the first of them."""

@@ -16,7 +16,7 @@ from demo.reef import GRID_SHAPE, Scene
 from demo.show.person import Person
 from demo.show.pictures import Colors, draw_points, draw_shapes, draw_truth, save_jpeg
 from demo.show.runs import Run, Runs, seconds_of
-from demo.show.score import AreaScore, PointScore, RemovalScore, score_areas, score_points, score_removal
+from demo.show.score import PointScore, RemovalScore, score_areas, score_points, score_removal
 from demo.show.truth import Truth, corners_of, cropped
 from predictors.lama.mask import grid_mask
 
@@ -79,11 +79,11 @@ class Chain:
 
     def crop(self, task: int, corners: Sequence[NDArray[np.float64]]) -> tuple[int, list[Truth]]:
         """Accepted as they are, they become squares in the second project: the new task, and what is true of it."""
-        new = self._next_task("crop", task, self.projects[1])
-        sides = [self._picture(new, frame).shape[0] for frame in range(len(self.quadrats))]
+        new, run = self._next_task("crop", task, self.projects[1])
+        self._add(Stage("crop", "–", "", "", True, seconds_of(run)))
+        side = self._picture(new, 0).shape[0]
         return new, [
-            cropped(quadrat.scene, points, side)
-            for quadrat, points, side in zip(self.quadrats, corners, sides, strict=True)
+            cropped(quadrat.scene, points, side) for quadrat, points in zip(self.quadrats, corners, strict=True)
         ]
 
     def grid(self, task: int, truths: Sequence[Truth]) -> list[NDArray[np.float64]]:
@@ -103,7 +103,7 @@ class Chain:
 
     def removal(self, task: int, truths: Sequence[Truth], grids: Sequence[NDArray[np.float64]]) -> int:
         """Accepted as well, the squares lose their grid and come into the third project: the new task."""
-        new = self._next_task("remove-grid", task, self.projects[2], REMOVAL)
+        new, run = self._next_task("remove-grid", task, self.projects[2], REMOVAL)
         scores: list[RemovalScore] = []
         for frame, (quadrat, truth, points) in enumerate(zip(self.quadrats, truths, grids, strict=True)):
             cleaned = self._picture(new, frame)
@@ -112,16 +112,11 @@ class Chain:
             self._keep(quadrat, "without grid", cleaned, truth.bare)
         gain = float(np.mean([score.psnr_db - score.inpaint_db for score in scores]))
         level = float(np.mean([score.psnr_db for score in scores]))
-        last = self.stages.pop()
-        self.stages.append(
-            Stage(
-                last.name, last.model, f"{level:.1f} dB, {gain:+.1f} on cv2.inpaint", "-0.5 dB", gain >= -0.5,
-                last.seconds,
-            )
-        )  # fmt: skip
+        words = f"{level:.1f} dB, {gain:+.1f} on cv2.inpaint"
+        self._add(Stage("remove grid", REMOVAL, words, "-0.5 dB", gain >= -0.5, seconds_of(run)))
         return new
 
-    def corals(self, task: int, truths: Sequence[Truth], model: str, colors: Colors, floor: float) -> list[AreaScore]:
+    def corals(self, task: int, truths: Sequence[Truth], model: str, colors: Colors, floor: float) -> None:
         """The third project: the corals of each square."""
         run = self._detected(task, model)
         (job,) = self.person.jobs(task)
@@ -138,12 +133,12 @@ class Chain:
         f1, iou = (float(np.mean([getattr(score, what) for score in scores])) for what in ("f1", "iou"))
         error = f"F1 {f1:.2f}, IoU {iou:.2f}"
         self._add(Stage("corals", model, error, f"F1 {floor:g}", f1 >= floor, seconds_of(run)))
-        return scores
 
     def _detected(self, task: int, model: str) -> Run:
         return self.runs.completed("detect", task=task, model=model, seconds=RUN_S)
 
-    def _next_task(self, kind: str, task: int, project: int, model: str = "") -> int:
+    def _next_task(self, kind: str, task: int, project: int, model: str = "") -> tuple[int, Run]:
+        """Accepts every job; the new task of the next project, and the run that made it."""
         for job in self.person.jobs(task):
             self.person.accept_job(int(job["id"]))
         run = self.runs.completed(kind, task=task, model=model, seconds=RUN_S)
@@ -151,8 +146,7 @@ class Chain:
         if len(tasks) != 1 or int(tasks[0]["size"]) != len(self.quadrats):
             held = ", ".join(f"{made['name']} with {made['size']} frames" for made in tasks) or "none"
             raise RuntimeError(f"{kind}: expected one task with {len(self.quadrats)} frames, CVAT holds {held}")
-        self._add(Stage(kind.replace("-", " "), model or "–", "", "", True, seconds_of(run)))
-        return int(tasks[0]["id"])
+        return int(tasks[0]["id"]), run
 
     def _points(self, task: int, project: int, count: int) -> list[NDArray[np.float64]]:
         """Of each frame the points of its skeleton, float64 [count, 2], in the order of their names."""

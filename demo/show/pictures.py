@@ -93,7 +93,12 @@ def save_jpeg(path: Path, image: Picture, *, width: int | None = None, quality: 
     if width and image.shape[1] > width:
         size = (width, round(image.shape[0] * width / image.shape[1]))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    path.write_bytes(jpeg_of(image, quality))
+
+
+def jpeg_of(image: Picture, quality: int = 92) -> bytes:
+    """An RGB picture as a JPEG; as a camera writes it unless `quality` says otherwise."""
     done, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise ValueError(f"{path}: the picture could not be encoded")
-    path.write_bytes(data.tobytes())
+        raise RuntimeError("the picture could not be encoded")
+    return data.tobytes()

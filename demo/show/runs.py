@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from typing import Any
 
 from demo.show.processes import Processes
@@ -14,16 +13,17 @@ _BAD = {"failed", "cancelled", "completed_with_errors"}
 
 
 class Runs:
-    """The bridge's runs; `watch` is called with each state of the one that is waited for."""
+    """The bridge's runs."""
 
     def __init__(self, addresses: Addresses, processes: Processes) -> None:
         self._addresses = addresses
         self._processes = processes
 
-    def completed(
-        self, kind: str, *, task: int, model: str, seconds: float, watch: Callable[[Run], None] = lambda run: None
-    ) -> Run:
-        """The task's run of `kind`, once it is completed. RuntimeError where it ends otherwise, or takes too long."""
+    def completed(self, kind: str, *, task: int, model: str, seconds: float) -> Run:
+        """The task's run of `kind`, once it is completed. RuntimeError where it ends otherwise, or takes too long.
+
+        Equal events of one task make several runs: one does the work, the others end as skipped.
+        """
         found: list[Run] = []
 
         def ended() -> bool:
@@ -33,9 +33,6 @@ class Runs:
                 if run["state"] in _BAD:
                     raise RuntimeError(f"the run {kind} of task {task} ended as {run['state']}: {run['reason']}")
             found[:] = [run for run in mine if run["state"] == "completed"]
-            # Equal events of one task make several runs: one does the work, the others end as skipped.
-            for run in (*found, *(run for run in mine if run["state"] != "skipped"))[:1]:
-                watch(run)
             if model and (reason := why_failing(self._addresses, model)):
                 raise RuntimeError(f"{model} cannot start: {reason}")
             return bool(found)

@@ -13,15 +13,14 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-import cv2
 import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from demo.reef import DEMO_SEEDS, Scene, render
+from demo.reef import DEMO_SEEDS, render
 from demo.show.chain import CORNERS, GRID, LINE_WIDTH, REMOVAL, Chain, Quadrat
 from demo.show.person import Person
-from demo.show.pictures import Colors, label_colors
+from demo.show.pictures import Colors, jpeg_of, label_colors
 from demo.show.processes import Processes
 from demo.show.report import Outcome, report
 from demo.show.runs import Runs
@@ -117,7 +116,7 @@ def _annotate(
         awake = [model for model in models if model_state(addresses, model) != "asleep"]
         chain = Chain(person, Runs(addresses, processes), (first, second, third), quadrats, out, console)
         started = time.perf_counter()
-        task = person.make_task(first, "Transect 1", {f"{q.stem}.jpg": _jpeg(q.scene) for q in quadrats})
+        task = person.make_task(first, "Transect 1", {f"{q.stem}.jpg": jpeg_of(q.scene.image) for q in quadrats})
         console.print(f"{len(quadrats)} photographs uploaded; their job's webhook is on the way")
         with console.status("corners"):
             corners = chain.corners(task)
@@ -152,10 +151,3 @@ def _wait_for_person(addresses: Addresses, out: Path, console: Console) -> None:
             time.sleep(3600)
     except KeyboardInterrupt:
         console.print("stopping")
-
-
-def _jpeg(scene: Scene) -> bytes:
-    done, data = cv2.imencode(".jpg", scene.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
-    if not done:
-        raise RuntimeError("the photograph could not be encoded")
-    return data.tobytes()

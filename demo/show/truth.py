@@ -30,11 +30,6 @@ class Truth:
         return [(self.instances == i, GENUS_NAMES[self.genus_ids[i - 1]]) for i in seen]
 
 
-def photographed(scene: Scene) -> Truth:
-    """The truth of the photograph as it was taken."""
-    return Truth(scene.image, scene.image_without_grid, scene.instances, scene.genus_ids, scene.grid_points + 0.5)
-
-
 def corners_of(scene: Scene) -> NDArray[np.float64]:
     """The opening's corners, float64 [4, 2], half-open as CVAT counts."""
     return np.asarray(scene.corners + 0.5)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from demo.reef import GENUS_NAMES, TRAINING_SEEDS, VALIDATION_SEEDS, Scene, render
 from demo.training.recipes import Recipe
+from demo.training.seen import seen
 
 _Image = NDArray[np.uint8]
 
@@ -69,7 +70,7 @@ def _rendered(recipe: Recipe, seed: int, file: Path) -> list[str]:
     """Renders and writes one picture; its label lines, by the number of the genus."""
     sizes = recipe.photographed_px
     scene = render(seed, sizes[seed // 8 % len(sizes)])
-    image, instances = _seen(scene, recipe)
+    image, instances = (scene.image, scene.instances) if recipe.task == "pose" else seen(scene)
     # Linear, as ultralytics and Kelp shrink what they are sent: fine textures turn into the same patterns.
     small = cv2.resize(image, (recipe.imgsz, recipe.imgsz), interpolation=cv2.INTER_LINEAR)
     cv2.imwrite(str(file), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -83,24 +84,6 @@ def _labelled(recipe: Recipe, lines: list[str]) -> list[str]:
     place = {str(GENUS_NAMES.index(name)): str(number) for number, name in enumerate(recipe.genera)}
     parts = (line.split(" ", 1) for line in lines)
     return [f"{place[kind]} {rest}" for kind, rest in parts if kind in place]
-
-
-def _seen(scene: Scene, recipe: Recipe) -> tuple[_Image, NDArray[np.int32]]:
-    """The picture a seed contributes: most as photographed, some without the grid, some cropped to the quadrat.
-
-    Further steps of a pipeline crop quadrats and remove grids, and the model should know both.
-    """
-    if recipe.task == "pose" or scene.seed % 4 < 2:
-        return scene.image, scene.instances
-    if scene.seed % 4 == 2:
-        return scene.image_without_grid, scene.instances
-    size = scene.image.shape[0]
-    target = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float32) - np.float32(0.5)
-    warp = cv2.getPerspectiveTransform(scene.corners.astype(np.float32), target)
-    image = scene.image if scene.seed % 8 == 3 else scene.image_without_grid
-    cropped = cv2.warpPerspective(image, warp, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
-    instances = cv2.warpPerspective(scene.instances.astype(np.int16), warp, (size, size), flags=cv2.INTER_NEAREST)
-    return np.asarray(cropped, np.uint8), instances.astype(np.int32)
 
 
 def _outlines(instances: NDArray[np.int32], count: int) -> Iterator[tuple[int, NDArray[np.float64]]]:

@@ -54,11 +54,13 @@ def refuse_faulty(cards: Sequence[Card]) -> None:
     """Cards that come from elsewhere than files, before they are applied: a setting that their runtime does not know
     would end each pod that reads it. CardError names every fault; where no predictors are installed, those that need
     none."""
+    from kelp.deploy.cards import as_data
+
     with tempfile.TemporaryDirectory(prefix="kelp-cards-") as folder:
         checked = []
         for number, card in enumerate(cards):
             path = Path(folder) / f"{number}.yaml"
-            path.write_text(json.dumps(card.model_dump(mode="json", by_alias=True, exclude_defaults=True)))
+            path.write_text(json.dumps(as_data(card)))
             checked.append(Checked(path, card=card, part=card))
         _ask_runtimes(checked)
     faults = [

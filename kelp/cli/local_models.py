@@ -215,8 +215,9 @@ def _with_sha256(card: Card) -> Card:
 def _text(card: Card) -> str:
     import yaml
 
-    data = card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return f"{MARK}\n" + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+    from kelp.deploy.cards import as_data
+
+    return f"{MARK}\n" + yaml.safe_dump(as_data(card), sort_keys=False, allow_unicode=True, width=120)
 
 
 def _wake(card: Card, plan: Plan) -> bool:

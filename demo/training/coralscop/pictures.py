@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from demo.reef import TRAINING_SEEDS, VALIDATION_SEEDS, Scene, render
+from demo.reef import TRAINING_SEEDS, VALIDATION_SEEDS, render
+from demo.training.seen import seen
 
 _PHOTOGRAPHED_PX = 768
 
@@ -57,25 +58,10 @@ def load(folder: Path, seeds: range, side: int, grid: int) -> Pictures:
 def _write(folder: Path, seed: int) -> None:
     cv2.setNumThreads(1)
     scene = render(seed, _PHOTOGRAPHED_PX)
-    image, instances = _seen(scene)
+    image, instances = seen(scene)
     genera = np.concatenate((np.zeros(1, np.uint8), scene.genus_ids.astype(np.uint8) + 1))
     truth = np.stack([instances.astype(np.uint8), genera[instances], np.zeros_like(instances, np.uint8)], axis=2)
     cv2.imwrite(str(folder / f"{seed}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
     part = folder / f"{seed}.part.png"
     cv2.imwrite(str(part), truth)
     part.replace(folder / f"{seed}.png")
-
-
-def _seen(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Half as photographed, a quarter without the grid, a quarter cropped to the quadrat, with the grid or without."""
-    if scene.seed % 4 < 2:
-        return scene.image, scene.instances
-    if scene.seed % 4 == 2:
-        return scene.image_without_grid, scene.instances
-    size = scene.image.shape[0]
-    target = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float32) - np.float32(0.5)
-    warp = cv2.getPerspectiveTransform(scene.corners.astype(np.float32), target)
-    image = scene.image if scene.seed % 8 == 3 else scene.image_without_grid
-    cropped = cv2.warpPerspective(image, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    instances = cv2.warpPerspective(scene.instances.astype(np.int16), warp, (size, size), flags=cv2.INTER_NEAREST)
-    return np.asarray(cropped, np.uint8), instances.astype(np.int32)

@@ -78,8 +78,9 @@ def changed(card: Any, changes: dict[str, Any]) -> Any:
     import json
 
     from kelp.card import parse_card
+    from kelp.deploy.cards import as_data
 
-    data = card.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    data = as_data(card)
     for field, value in changes.items():
         data[field] = {**data.get(field, {}), **value} if isinstance(value, dict) else value
     return parse_card(json.dumps(data), source=card.model_name)
