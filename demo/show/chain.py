@@ -26,6 +26,7 @@ LINE_WIDTH = 10.0
 PICTURE_WIDTH = 900
 FOUND_COLOR, TRUE_COLOR = (255, 210, 40), (60, 235, 255)
 RUN_S = 300.0
+FLOOR_IOU = 0.6
 
 
 @dataclass
@@ -132,10 +133,16 @@ class Chain:
             )
         f1, iou = (float(np.mean([getattr(score, what) for score in scores])) for what in ("f1", "iou"))
         error = f"F1 {f1:.2f}, IoU {iou:.2f}"
-        self._add(Stage("corals", model, error, f"F1 {floor:g}", f1 >= floor, seconds_of(run)))
+        good = f1 >= floor and iou >= FLOOR_IOU
+        if (sent := run["shapes"]["written"]) != len(shapes):
+            error, good = f"{sent} shapes were sent, CVAT holds {len(shapes)}", False
+        self._add(Stage("corals", model, error, f"F1 {floor:g}, IoU {FLOOR_IOU:g}", good, seconds_of(run)))
 
     def _detected(self, task: int, model: str) -> Run:
-        return self.runs.completed("detect", task=task, model=model, seconds=RUN_S)
+        run = self.runs.completed("detect", task=task, model=model, seconds=RUN_S)
+        if (done := run["frames"]["done"]) != len(self.quadrats):
+            raise RuntimeError(f"{model}: {done} of {len(self.quadrats)} frames were answered")
+        return run
 
     def _next_task(self, kind: str, task: int, project: int, model: str = "") -> tuple[int, Run]:
         """Accepts every job; the new task of the next project, and the run that made it."""
