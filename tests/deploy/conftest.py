@@ -16,8 +16,17 @@ NO_HELM = "helm is not installed"
 NO_KUSTOMIZE = "kustomize is not installed"
 
 
+class _Strict(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping: each reader would keep another of the two."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"{node.start_mark}: a key stands twice among {keys}"
+        return super().construct_mapping(node, deep)
+
+
 def read_all(text: str) -> list[dict[str, Any]]:
-    return [item for item in yaml.safe_load_all(text) if item]
+    return [item for item in yaml.load_all(text, _Strict) if item]
 
 
 def kustomized(name: str) -> list[dict[str, Any]]:

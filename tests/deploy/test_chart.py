@@ -40,6 +40,12 @@ def template(tmp_path: Path, values: str, *, hooks: bool = False) -> list[dict[s
     return read_all(done.stdout)
 
 
+def test_no_key_of_what_the_chart_makes_stands_twice(tmp_path: Path) -> None:
+    watched = "monitoring: {serviceMonitor: {enabled: true}}"
+    values = f"bridge: {{webhook: {{existingSecret: w}}}}\n{watched}\nmodels: {{corals: {CARD}}}"
+    assert template(tmp_path, values, hooks=True)
+
+
 @pytest.mark.skipif(shutil.which("kustomize") is None, reason=NO_KUSTOMIZE)
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_helm_and_kustomize_give_the_same_objects(name: str) -> None:
@@ -151,6 +157,7 @@ def test_service_types(tmp_path: Path, kind: str) -> None:
         ("storage: {uri: 'ftp://x'}", ["/storage/uri"]),
         ("network: {expose: {host: models.example.com}}", ["network.expose", "TLS and a token only"]),
         ("models: {corals: {name: corals}}", ["/models/corals", "missing properties"]),
+        (f"models: {{fish: {CARD}}}", ["models.fish", "corals", "must be the same"]),
         (f"models: {{corals: {CARD[:-1]}, colour: red}}}}", ["/models/corals", "'colour' not allowed"]),
     ],
 )
