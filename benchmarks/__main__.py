@@ -33,6 +33,7 @@ MODULES = (
     "crop",
     "coralscop",
     "models",
+    "requests",
     "memory",
 )
 

@@ -2,9 +2,11 @@
 
 One line on standard input is one measurement, answered by one line of numbers:
 `once`: decode, preprocess, predict, postprocess of one image, seconds;
-`columns`: the same, and its polygons as columns;
+`columns`: the same, and what was found as columns;
 `rate N THREADS PLACE`: N images, decoded by THREADS beside the model, in the card's batches, postprocessed `beside` the
 model or `between` its batches: images a second, and processor seconds an image.
+
+python -m benchmarks.serving.loop CARD IMAGE [MASK], the mask for a card that fills.
 """
 
 from __future__ import annotations
@@ -20,23 +22,33 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kelp.card import load_card
+from kelp.card import Card, load_card
 from kelp.detections.build import build
 from kelp.settings.model import effective_settings, settings_of
 from predictors.model import Item
 from predictors.registry import make_model
 
 OUTPUTS = ("image_index", "label_id", "score", "box", "polygon_offsets", "polygon_points")
+_OF_TASK = {"pose": ("image_index", "label_id", "score", "box", "keypoints"), "inpaint": ("image",)}
 _AHEAD = 2
 
 
+def outputs_of(card: Card) -> tuple[str, ...]:
+    """The outputs that a request of the card's task asks for here."""
+    return _OF_TASK.get(card.task, OUTPUTS)
+
+
 class Loop:
-    def __init__(self, card: Path, image: Path) -> None:
+    def __init__(self, card: Path, image: Path, mask: Path | None = None) -> None:
         self._card = load_card(card)
+        self._outputs = outputs_of(self._card)
+        self._mask = None if mask is None else np.frombuffer(mask.read_bytes(), np.uint8)
         self._model = make_model(self._card)
         self._model.load()
         self._data = np.frombuffer(image.read_bytes(), np.uint8)
-        self._settings = effective_settings(settings_of(self._card.task), self._card.settings, {})
+        self._settings = effective_settings(
+            settings_of(self._card.task, self._model.own_settings), self._card.settings, {}
+        )
 
     def once(self, *, columns: bool) -> float:
         started = time.perf_counter()
@@ -72,20 +84,23 @@ class Loop:
         return cv2.imdecode(self._data, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
 
     def _item(self, image: NDArray[np.uint8]) -> Item:
-        return Item(image, self._settings, frozenset(OUTPUTS))
+        extras = {}
+        if self._mask is not None:
+            extras["mask"] = (cv2.imdecode(self._mask, cv2.IMREAD_GRAYSCALE) != 0).astype(np.uint8)
+        return Item(image, self._settings, frozenset(self._outputs), extras)
 
     def _read(self, raw: Any, items: list[Item]) -> None:
         for result in self._model.postprocess(raw, items):
             self._columns([result])
 
     def _columns(self, results: Any) -> None:
-        build(results, self._model.labels, OUTPUTS, [1.0] * len(results))
+        build(results, self._model.labels, self._outputs, [1.0] * len(results))
 
 
 def main() -> None:
-    loop = Loop(Path(sys.argv[1]), Path(sys.argv[2]))
+    loop = Loop(*map(Path, sys.argv[1:]))
     for _ in range(3):
-        loop.once(columns=True)
+        loop.once(columns=False)
     print("ready", flush=True)
     for line in sys.stdin:
         what, *arguments = line.split()

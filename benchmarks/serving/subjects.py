@@ -99,9 +99,9 @@ def kelp_server(card: Path, folder: Path) -> Subject:
     return subject.wait_for("/v2/health/ready")
 
 
-def loop(card: Path, image: Path) -> Subject:
+def loop(card: Path, *pictures: Path) -> Subject:
     """The same predictor in a loop of its own, warm; `ask` runs it once or for a while (`benchmarks.serving.loop`)."""
-    subject = Subject(["-m", "benchmarks.serving.loop", str(card), str(image)], env=NOTHING)
+    subject = Subject(["-m", "benchmarks.serving.loop", str(card), *map(str, pictures)], env=NOTHING)
     assert subject.process.stdout is not None
     if subject.process.stdout.readline() != "ready\n":
         raise RuntimeError("the bare loop did not start")

@@ -35,7 +35,7 @@ class Caller:
         head = answer[:end].lower()
         if b" 200 " not in head.partition(b"\r\n")[0]:
             raise RuntimeError(answer[:500].decode("latin-1"))
-        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        length = int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
         left = length - (len(answer) - end - 4)
         while left > 0:
             left -= len(self._received())
@@ -58,11 +58,11 @@ def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()
 
 
-def v2_request(model: str, tensor: Tensor, *, outputs: tuple[str, ...] = OUTPUTS, binary_answer: bool = True) -> bytes:
+def v2_request(model: str, *tensors: Tensor, outputs: tuple[str, ...] = OUTPUTS, binary_answer: bool = True) -> bytes:
     """A request in the binary extension."""
     request = InferRequest(
         model,
-        (tensor,),
+        tensors,
         tuple(RequestedOutput(name) for name in outputs),
         answer="binary" if binary_answer else "json",
     )
