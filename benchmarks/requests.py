@@ -52,9 +52,10 @@ def _row(path: Path, folder: Path) -> Row:
             if bare[-1] > 1:
                 pairs = PAIRS_OF_SECONDS
     ours, bare = ours[WARM:], bare[WARM:]
+    encoded = ", imencode" if card.task == "inpaint" else ""
     return Row(
         "requests", f"{card.model_name}: a JPEG of {SIDE}² through REST", paired_ratio(ours, bare), 1.05, False, "s",
-        ours, bare, against="the bare loop: imdecode and the same predictor",
+        ours, bare, against=f"the bare loop: imdecode and the same predictor{encoded}",
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The best that the predictor does without a server, in a process of its own.
 
 One line on standard input is one measurement, answered by one line of numbers:
-`once`: decode, preprocess, predict, postprocess of one image, seconds;
+`once`: decode, preprocess, predict, postprocess of one image, seconds; a filled picture is encoded again;
 `columns`: the same, and what was found as columns;
 `rate N THREADS PLACE`: N images, decoded by THREADS beside the model, in the card's batches, postprocessed `beside` the
 model or `between` its batches: images a second, and processor seconds an image.
@@ -54,7 +54,9 @@ class Loop:
         started = time.perf_counter()
         items = [self._item(self._decoded())]
         results = self._model.postprocess(self._model.predict(self._model.preprocess(items)), items)
-        if columns:
+        if self._card.task == "inpaint":
+            cv2.imencode(".png", cv2.cvtColor(np.asarray(results[0]), cv2.COLOR_RGB2BGR))
+        elif columns:
             self._columns(results)
         return time.perf_counter() - started
 
@@ -86,7 +88,7 @@ class Loop:
     def _item(self, image: NDArray[np.uint8]) -> Item:
         extras = {}
         if self._mask is not None:
-            extras["mask"] = (cv2.imdecode(self._mask, cv2.IMREAD_GRAYSCALE) != 0).astype(np.uint8)
+            extras["mask"] = np.asarray(cv2.imdecode(self._mask, cv2.IMREAD_GRAYSCALE) != 0).astype(np.uint8)
         return Item(image, self._settings, frozenset(self._outputs), extras)
 
     def _read(self, raw: Any, items: list[Item]) -> None:
