@@ -7,11 +7,12 @@ import traceback
 
 from kelp.errors import Forbidden, KelpError, NotReady, TooLate, Unauthorized
 
-OK, FAILED, USAGE, UNREACHABLE, NOT_ALLOWED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+OK, FAILED, USAGE, UNREACHABLE, NOT_ALLOWED, NOT_WORKING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 EPILOG = (
     "Exit codes: 0 done; 1 it failed (an error, a failed run, a check that does not hold); 2 wrong usage, setting or "
-    "card; 3 nobody answers, or not in time; 4 not allowed (the token); 130 interrupted."
+    "card; 3 nobody answers, or not in time; 4 not allowed (the token); 5 done, but what was made does "
+    "not work yet; 130 interrupted."
     "\n\n"
     "KELP_V2_URL and KELP_BRIDGE_URL say where models and bridge are, KELP_V2_TOKEN and KELP_API_TOKEN are their "
     "tokens. -v anywhere says more; -v -v shows where an error came from."

@@ -242,8 +242,7 @@ class Check:
                     found.append(fails(link, told.message, advice, cause_of(told)))
                     continue
                 address = present.projects[key].webhooks[webhook.mark.webhook]["target_url"]
-                answers = bool(health.url)
-                found.append(of_delivery(link, address, told, file=self.file, bridge_answers=answers))
+                found.append(of_delivery(link, address, told, file=self.file, bridge_at=health.url))
         return found
 
 

@@ -21,8 +21,8 @@ _BEHIND_GUARD = ("Failed to connect to remote host", "Failed to resolve remote h
 REACHED = frozenset({200, 201, 202, 204, 400, 401, 403, 404, 409, 413, 422, 429, 500, 503})
 
 
-def of_delivery(link: str, address: str, delivery: Mapping[str, Any], *, file: str, bridge_answers: bool) -> Finding:
-    """The finding for a ping's `delivery`. bridge_answers: it answers those who ask from here."""
+def of_delivery(link: str, address: str, delivery: Mapping[str, Any], *, file: str, bridge_at: str) -> Finding:
+    """The finding for a ping's `delivery`. bridge_at: where the bridge answers those who ask from here; "" nowhere."""
     status = int(delivery.get("status_code") or 0)
     text = str(delivery.get("response") or "")
     if 200 <= status < 300:
@@ -37,7 +37,7 @@ def of_delivery(link: str, address: str, delivery: Mapping[str, Any], *, file: s
     if status == 407 or GUARD in text:
         return _guarded(link, address, text)
     if status in {502, 504} and not _json(text):
-        return _unreached(link, address, status, text, bridge_answers)
+        return _unreached(link, address, status, text, bridge_at)
     told = _json(text)
     message = str(told.get("error") or "")
     if not message:
@@ -102,18 +102,19 @@ def _guarded(link: str, address: str, text: str) -> Finding:
     )
 
 
-def _unreached(link: str, address: str, status: int, text: str, bridge_answers: bool) -> Finding:
+def _unreached(link: str, address: str, status: int, text: str, bridge_at: str) -> Finding:
     base = _base(address)
     host = urlsplit(address).hostname or ""
     behind = next((line for line in text.splitlines() if line.startswith(_BEHIND_GUARD)), "")
     why = "nothing within 10 s" if status == 504 else "no connection"
     if behind:
         why = behind.rstrip(". ")
-    if not bridge_answers:
+    if not bridge_at:
         return fails(
             link,
-            f"CVAT does not reach {base}: {why}",
-            "the bridge is down: start it first (above)",
+            f"CVAT does not reach {base}: {why}; nor does the bridge answer from here",
+            "the bridge is down: start it first (`kelp up`, or `kelp bridge`), or, where it runs elsewhere, say so by "
+            "KELP_BRIDGE_URL",
             "unreachable",
         )
     if _is_loopback(host):
@@ -128,7 +129,9 @@ def _unreached(link: str, address: str, status: int, text: str, bridge_answers: 
         )
     if urlsplit(address).scheme == "https" or _is_private(host):
         advice += "; if it works there, CVAT's guard refuses it: SMOKESCREEN_OPTS=--allow-range=…"
-    return fails(link, f"CVAT does not reach {base}, which is up: {why}", advice, "unreachable")
+    return fails(
+        link, f"CVAT does not reach {base}: {why}; from here the bridge answers at {bridge_at}", advice, "unreachable"
+    )
 
 
 def _json(text: str) -> dict[str, Any]:

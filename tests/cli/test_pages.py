@@ -33,5 +33,13 @@ def test_every_setting_of_callers_is_described(field):
 
 
 def test_every_exit_code_is_described():
-    codes = {exits.OK, exits.FAILED, exits.USAGE, exits.UNREACHABLE, exits.NOT_ALLOWED, exits.INTERRUPTED}
+    codes = {
+        exits.OK,
+        exits.FAILED,
+        exits.USAGE,
+        exits.UNREACHABLE,
+        exits.NOT_ALLOWED,
+        exits.NOT_WORKING,
+        exits.INTERRUPTED,
+    }
     assert {int(line.split("|")[1]) for line in COMMAND_LINE.splitlines() if line[2:3].isdigit()} == codes

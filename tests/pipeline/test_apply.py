@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.pipeline.conftest import CORNERS, NOBODY, ONE, THREE
+from tests.pipeline.conftest import CORNERS, NOBODY, ONE, THREE, free_port
 from tests.support.cvat import SECRET, pictures, stand_in_process
 from tests.support.fault_proxy import FaultProxy
 from tests.support.receiver import Answer, Receiver
 
+PONG = Answer(200, b'{"outcome": "pong"}')
 SHIPPED = Path(__file__).parents[2] / "environments" / "pipelines" / "quadratseg.yaml"
 
 
@@ -241,7 +242,7 @@ def test_a_webhook_that_the_bridge_refuses_gets_its_secret_anew(live) -> None:
 
 
 def test_a_secret_that_the_bridge_still_takes_is_left_until_it_is_rotated(live) -> None:
-    with Receiver(host=live.cvat.server.bind_host) as receiver:
+    with Receiver(lambda received: PONG, live.cvat.server.bind_host) as receiver:
         address = receiver.url("", live.cvat.bridge_host)
         live.write(ONE, bridge=address)
         live.apply(KELP_WEBHOOK_SECRETS="an-older-secret")
@@ -255,7 +256,7 @@ def test_a_secret_that_the_bridge_still_takes_is_left_until_it_is_rotated(live) 
 
 def test_a_secret_of_its_own_comes_from_the_variable_or_file_that_is_named(bench, tmp_path) -> None:
     (tmp_path / "secret").write_text("from-a-file\n")
-    with Receiver(host=bench.cvat.server.bind_host) as receiver:
+    with Receiver(lambda received: PONG, bench.cvat.server.bind_host) as receiver:
         bench.write(ONE, bridge=receiver.url("", bench.cvat.bridge_host), secret_from="REEF_SECRET")
         bench.apply(REEF_SECRET_FILE=str(tmp_path / "secret"))
         assert receiver.received[-1].signed_with("from-a-file")
@@ -284,18 +285,51 @@ def test_json_says_what_was_done(bench) -> None:
 
 def test_what_does_not_work_yet_is_said_at_once(bench) -> None:
     bench.write(ONE)
-    done = bench.apply()
-    assert f"does not reach {NOBODY}" in done.stderr
+    done = bench.apply(code=5)
+    assert f"CVAT does not reach {NOBODY}: no connection; nor does the bridge answer from here" in done.stderr
+    assert "The bridge is down: start it first" in done.stderr
+    assert "up:" not in done.stderr
+    assert "SMOKESCREEN_OPTS" not in done.stderr
+    again = bench.apply(code=5)
+    assert again.stdout == "nothing to do\n"
+    assert f"does not reach {NOBODY}" in again.stderr
+    assert bench.apply("--no-ping").stderr == ""
+
+
+def test_a_bridge_that_answers_from_here_alone_is_told_from_one_that_is_down(live) -> None:
+    live.write(ONE)
+    wrong = f"http://127.0.0.1:{free_port()}"
+    done = live.apply(code=5, KELP_PUBLIC_URL=wrong)
+    here = live.environment["KELP_BRIDGE_URL"]
+    assert f"CVAT does not reach {wrong}: no connection; from here the bridge answers at {here}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Answer(401, b'{"error": "the signature does not fit"}'), "wrong secret"),
+        (Answer(400, b'{"error": "unknown parameter \'x\'"}'), "the bridge answered 400: unknown parameter 'x'"),
+    ],
+)
+def test_a_webhook_that_is_refused_ends_apply_with_a_code_of_its_own(live, answer, told) -> None:
+    with Receiver(lambda received: answer, live.cvat.server.bind_host) as receiver:
+        live.write(ONE, bridge=receiver.url("", live.cvat.bridge_host))
+        for arguments in ((), (), ("--rotate-secret",)):  # made, left as it is or given its secret again, rotated
+            assert told in live.apply(*arguments, code=5).stderr
+        assert json.loads(live.apply("-o", "json", code=5).stdout)["failing"][0]["state"] == "fails"
+        assert live.run("apply", "--dry-run").returncode == 0
+    live.write(ONE)
+    assert json.loads(live.apply("-o", "json").stdout)["failing"] == []
 
 
 def test_a_webhook_that_a_person_removed_answers_once_and_is_made_again(live) -> None:
     """While a ping is refused, here because the receiver says no, the difference still ends."""
     with Receiver(lambda received: Answer(401, b'{"error": "no"}'), live.cvat.server.bind_host) as receiver:
         live.write(ONE, bridge=receiver.url("", live.cvat.bridge_host))
-        done = live.apply()
+        done = live.apply(code=5)
         assert "wrong secret" in done.stderr
         live.cvat.call("DELETE", f"/api/webhooks/{live.webhooks('corals')[0]['id']}")
-        assert "+ webhook 'corals'" in live.apply().stdout
+        assert "+ webhook 'corals'" in live.apply(code=5).stdout
     assert len(live.webhooks("corals")) == 1
 
 

@@ -70,13 +70,16 @@ def test_a_crop_needs_a_label_with_four_points(live, labels, crop, told) -> None
 
 def test_the_model_that_removes_grids_is_unknown(live) -> None:
     live.write({"a": {"labels": ["gridpose"], "webhooks": {"off": {"remove-grid": "b", "model": "nobody"}}}, "b": {}})
-    live.apply()
+    live.apply(code=5)
     assert "the bridge knows no such model: no model 'nobody'" in line_of(live.check(1), "ping of webhook 'off'")
 
 
-def test_a_parameter_that_the_bridge_refuses(live) -> None:
+def test_a_parameter_that_the_bridge_refuses(live, tmp_path) -> None:
+    """The card here names it among its settings, the one that is served does not."""
+    write_card(tmp_path / "models", "corals", labels=CORALS, settings={"sharpness": 1})
+    live.environment["KELP_MODELS"] = str(tmp_path / "models")
     live.write({"corals": {"webhooks": {"w": {"detect": "corals", "settings": {"sharpness": 3}}}}})
-    live.apply()
+    live.apply(code=5)
     line = line_of(live.check(1), "ping of webhook 'w'")
     assert "the bridge answered 400: unknown parameter 'sharpness'" in line
     assert f"Correct the webhook in {live.file} and apply it" in line
@@ -156,7 +159,8 @@ def test_the_bridge_is_up_but_cvat_does_not_reach_it(live) -> None:
     live.apply("--no-ping", KELP_PUBLIC_URL=wrong)
     text = live.check(3, KELP_PUBLIC_URL=wrong)
     line = line_of(text, "ping of webhook 'corals'")
-    assert f"CVAT does not reach {wrong}, which is up" in line
+    here = live.environment["KELP_BRIDGE_URL"]
+    assert f"CVAT does not reach {wrong}: no connection; from here the bridge answers at {here}" in line
     assert "127.0.0.1 is CVAT's own machine or container" in line
     assert re.search(r"ok +bridge: it answers at", text)
 
@@ -211,7 +215,7 @@ def test_the_model_is_unknown_to_the_bridge(live, tmp_path) -> None:
     write_card(tmp_path / "models", "elsewhere", labels=CORALS)
     live.environment["KELP_MODELS"] = str(tmp_path / "models")
     live.write({"corals": {"webhooks": {"w": {"detect": "elsewhere"}}}})
-    live.apply()
+    live.apply(code=5)
     text = live.check(1)
     line = line_of(text, "ping of webhook 'w'")
     assert "the bridge knows no such model: no model 'elsewhere'; there are: broken, corals, corners" in line

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kelp.cli.exits import FAILED, NOT_ALLOWED, UNREACHABLE, UsageError
+from kelp.cli.exits import FAILED, NOT_ALLOWED, NOT_WORKING, UNREACHABLE, UsageError
 from kelp.cli.output import DocumentOption, print_document, say
-from kelp.errors import KelpError
 
 if TYPE_CHECKING:
     from kelp.pipeline.cards import Cards
@@ -51,10 +50,11 @@ def apply(
     """Make CVAT hold what the file says: shows the difference, asks, and creates or changes what it takes.
 
     What people made stays as it is. A second time there is nothing to do. Exits 1 where something differs that is not
-    changed, or where nobody agreed.
+    changed, or where nobody agreed; 5 where all is as the file says, but the ping of a webhook fails.
     """
     from kelp.pipeline.applying import apply as do
     from kelp.pipeline.difference import Comparison
+    from kelp.pipeline.pinging import Pings
     from kelp.pipeline.present import present_of
     from kelp.pipeline.settings import first_secret
 
@@ -64,8 +64,8 @@ def apply(
         raise UsageError(f"--rotate-secret: {wanted.secret_from} is not set: which secret?")
     with _cvat(settings) as cvat:
         present = present_of(wanted, cvat, source=str(file))
-        tried = _Pings(cvat, ping)
-        difference = Comparison(wanted, present, secret=secret, rotate=rotate_secret, ping=tried).difference()
+        pings = Pings(cvat, settings, bridge=wanted.bridge, file=str(file), wanted=ping)
+        difference = Comparison(wanted, present, secret=secret, rotate=rotate_secret, ping=pings).difference()
         if not secret and any(step.sign == "+" for step in difference.changes):
             difference.notes.append(
                 f"{wanted.secret_from} is not set: webhooks get no secret, and the bridge takes them from its own "
@@ -75,9 +75,11 @@ def apply(
             _show(difference)
         agreed = bool(difference.changes) and not dry_run and _agreed(yes, output is None)
         if agreed:
-            touched = do(wanted, present, difference, cvat, secret=secret, done=say)
-            if ping:
-                _try(touched, cvat, wanted, settings, str(file))
+            pings.again(do(wanted, present, difference, cvat, secret=secret, done=say))
+    # Before the changes are made, what a ping says of a webhook may be the very reason for them.
+    failing = pings.failing() if agreed or not difference.changes else []
+    for finding in failing:
+        say(f"kelp: {finding.line()}")
     if output is not None:
         print_document(
             {
@@ -85,11 +87,14 @@ def apply(
                 "applied": agreed,
                 "steps": [_step_json(step) for step in difference.steps],
                 "notes": difference.notes,
+                "failing": [finding.to_json() for finding in failing],
             },
             output,
         )
     if difference.blocked or (difference.changes and not agreed and not dry_run):
         raise typer.Exit(FAILED)
+    if failing and not dry_run:
+        raise typer.Exit(NOT_WORKING)
 
 
 @app.command()
@@ -159,28 +164,6 @@ def check(
         raise typer.Exit({"unreachable": UNREACHABLE, "denied": NOT_ALLOWED, "wrong": FAILED}[failing.cause])
 
 
-class _Pings:
-    """Pings a webhook at most once; after one that was not answered no other, each would take CVAT 10 s."""
-
-    def __init__(self, cvat: Cvat, wanted: bool) -> None:
-        self._cvat = cvat
-        self._goes_on = wanted
-
-    def __call__(self, webhook: dict[str, Any]) -> dict[str, Any] | None:
-        from kelp.pipeline.delivery import REACHED
-
-        if not self._goes_on:
-            return None
-        try:
-            delivery = self._cvat.ping(webhook["id"])
-        except KelpError as error:  # of a ping alone: an answer that CVAT cannot store makes it a 500
-            say(f"kelp: webhook {webhook['id']} could not be tried: {error.message}")
-            self._goes_on = False
-            return None
-        self._goes_on = delivery.get("status_code") in REACHED
-        return delivery
-
-
 def _settings(models: Path | None) -> PipelineSettings:
     from kelp.pipeline.settings import PipelineSettings
 
@@ -236,23 +219,6 @@ def _show(difference: Difference) -> None:
 def _step_json(step: Step) -> dict[str, Any]:
     kind = {"+": "create", "~": "change", "-": "delete", "!": "blocked"}[step.sign]
     return {"do": kind, "what": step.what, "details": list(step.told)}
-
-
-def _try(touched: Sequence[int], cvat: Cvat, wanted: Wanted, settings: PipelineSettings, file: str) -> None:
-    """Ping what was made or changed, and say what does not work yet."""
-    from kelp.pipeline.delivery import REACHED, of_delivery
-
-    for number in touched:
-        try:
-            delivery = cvat.ping(number)
-        except KelpError as error:
-            say(f"kelp: webhook {number} could not be tried: {error.message}")
-            return
-        finding = of_delivery(f"webhook {number}", wanted.bridge, delivery, file=file, bridge_answers=True)
-        if finding.state == "fails":
-            say(f"kelp: {finding.line()}")
-        if delivery.get("status_code") not in REACHED:
-            break
 
 
 def _print_findings(found: Sequence[Finding]) -> None:
