@@ -5,28 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kelp.card import Card, Label
 from kelp.card.skeleton import svg_of
 from kelp.pipeline.errors import PipelineError
 from kelp.pipeline.schema import Detect, ModelLabels, Project
+from kelp.settings.model import DETECTORS
 
 AskLabels = Callable[[str], Sequence[Label]]
+Judge = Callable[[Card, Mapping[str, Any]], Mapping[str, str]]
 
 
 def _nobody(model: str) -> Sequence[Label]:
     return ()
 
 
+def _no_judge(card: Card, settings: Mapping[str, Any]) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Cards:
     """cards: by the model's name; faults: by file, of cards that cannot be read; ask: the labels of a model whose card
-    leaves them to its weights, as far as anybody tells."""
+    leaves them to its weights, as far as anybody tells; judge: setting → what is wrong with it, of those that only the
+    card's runtime knows."""
 
     folder: Path
     cards: Mapping[str, Card]
     faults: Mapping[str, str] = field(default_factory=dict)
     ask: AskLabels = _nobody
+    judge: Judge = _no_judge
 
     def card(self, model: str, place: str) -> Card:
         """The model's card. PipelineError names `place`, the field that wants it."""
@@ -39,6 +48,8 @@ class Cards:
     def labels(self, model: str, place: str) -> list[Label]:
         """The model's labels, skeletons drawn. PipelineError where nobody knows them."""
         card = self.card(model, place)
+        if not card.labels and card.task not in DETECTORS:
+            raise PipelineError(f"{place}: '{model}' has no labels: its task is {card.task}")
         found = list(card.labels) or list(self.ask(model))
         if not found:
             raise PipelineError(

@@ -63,8 +63,8 @@ class Check:
         found += of_bridge(health, reached_by_cvat=reached)
         if present is not None:
             found += self._deliveries(deliveries, present, cvat, health)
-        models = list(dict.fromkeys(webhook.model for webhook in self.wanted.webhooks() if webhook.model))
-        return found + of_models(models, model_states(self.settings, models), health, self.file)
+        uses = {webhook.model: webhook.kind for webhook in self.wanted.webhooks() if webhook.model}
+        return found + of_models(uses, model_states(self.settings, list(uses)), health, self.file)
 
     def _account(self, cvat: Cvat) -> list[Finding]:
         try:

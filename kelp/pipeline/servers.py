@@ -11,6 +11,7 @@ import httpx
 from kelp.card import Label
 from kelp.errors import KelpError, NotFound
 from kelp.pipeline.findings import Finding, fails, ok, unknown
+from kelp.pipeline.judging import task_fault
 from kelp.pipeline.settings import KUBERNETES, PipelineSettings
 
 DEFAULT_BRIDGE = "http://127.0.0.1:8000"
@@ -77,11 +78,13 @@ def of_bridge(health: BridgeHealth, *, reached_by_cvat: bool) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class ModelStates:
-    """What the models' endpoint says. url: "" where nobody answers; state, reason: by model; absent: unknown there."""
+    """What the models' endpoint says. url: "" where nobody answers; state, reason, task: by model; absent: unknown
+    there."""
 
     url: str
     state: Mapping[str, str] = field(default_factory=dict)
     reason: Mapping[str, str] = field(default_factory=dict)
+    task: Mapping[str, str] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
 
 
@@ -93,6 +96,7 @@ def model_states(settings: PipelineSettings, models: Sequence[str]) -> ModelStat
         return ModelStates("")
     state: dict[str, str] = {}
     reason: dict[str, str] = {}
+    task: dict[str, str] = {}
     absent = set()
     with Client(_config(settings, ClientConfig)) as client:
         for model in models:
@@ -104,7 +108,8 @@ def model_states(settings: PipelineSettings, models: Sequence[str]) -> ModelStat
                 return ModelStates("")
             else:
                 state[model], reason[model] = str(card.get("state") or ""), str(card.get("reason") or "")
-    return ModelStates(settings.v2_url, state, reason, frozenset(absent))
+                task[model] = str(card.get("task") or "")
+    return ModelStates(settings.v2_url, state, reason, task, frozenset(absent))
 
 
 def labels_told(settings: PipelineSettings, model: str) -> list[Label]:
@@ -121,14 +126,17 @@ def labels_told(settings: PipelineSettings, model: str) -> list[Label]:
         return []
 
 
-def of_models(models: Sequence[str], states: ModelStates, health: BridgeHealth, file: str) -> list[Finding]:
-    """A finding for each model, from the endpoint and from what the bridge notes of its own."""
+def of_models(uses: Mapping[str, str], states: ModelStates, health: BridgeHealth, file: str) -> list[Finding]:
+    """A finding for each model, from the endpoint and from what the bridge notes of its own. uses: model → the kind of
+    webhook that calls it."""
     found = []
-    for model in models:
+    for model, kind in uses.items():
         link = f"model {model}"
         noted = next((note for note in health.notes if note.startswith(f"{link} is failing")), "")
         state, why = states.state.get(model, ""), states.reason.get(model, "")
-        if state == "failing" or noted:
+        if fault := task_fault(kind, states.task.get(model, "")):
+            found.append(fails(link, f"it {fault}", f"name another in {file}; then `kelp pipeline apply {file}`"))
+        elif state == "failing" or noted:
             told = f"it is failing: {why}" if state == "failing" and why else noted.removeprefix(f"{link}: ")
             told = told.replace(f"{link} is", "it is", 1) or "it is failing"
             advice = f"`kelp logs {model}` has more; once that is mended, the next request starts it anew"

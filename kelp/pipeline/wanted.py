@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from kelp.card import Label
-from kelp.errors import InvalidRequest
 from kelp.pipeline.cards import Cards, detected, labels_of_project
 from kelp.pipeline.errors import PipelineError
+from kelp.pipeline.judging import refuse_settings, refuse_task
 from kelp.pipeline.marks import Mark, marked
 from kelp.pipeline.schema import Crop, Detect, Pipeline, RemoveGrid, bridge_address
-from kelp.settings.model import DETECTORS, settings_of
 
 PATHS = {
     "detect": "/detect-model-webhook",
@@ -25,7 +24,6 @@ EVENTS = {
     "remove-grid": ("update:job", "update:task"),
 }
 Spec = Detect | Crop | RemoveGrid
-_OWN_FIELDS = {"model_name", "on", "label_map", "labels", "existing", "conv_mask_to_poly", "shape"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +128,8 @@ def _bridge(address: str, source: str) -> str:
 
 
 def _webhook(mark: Mark, spec: Spec, base: str, enable_ssl: bool, cards: Cards, place: str) -> WantedWebhook:
+    if not isinstance(spec, Crop):
+        refuse_task(spec, cards, place)
     match spec:
         case Detect():
             kind, target, model = "detect", "", spec.model
@@ -157,16 +157,8 @@ def _detect_parameters(spec: Detect, cards: Cards, place: str) -> list[tuple[str
     card = cards.cards.get(spec.model)
     if card is not None and card.labels:
         detected(spec, card.labels, f"{place}.detect")  # which refuses labels that the model lacks
-    known = settings_of(card.task) if card and card.task in DETECTORS else {}
-    for name, value in spec.settings.items():
-        if name in _OWN_FIELDS:
-            raise PipelineError(f"{place}.settings.{name}: is a field of the webhook itself, beside settings")
-        try:
-            # What a runtime declares for itself the bridge judges.
-            known[name].parse(value) if name in known else None
-        except InvalidRequest as error:
-            raise PipelineError(f"{place}.settings.{name}: {error.message}") from None
-        pairs.append((name, _text(value)))
+    refuse_settings(spec, cards, place)
+    pairs += [(name, _text(value)) for name, value in spec.settings.items()]
     return pairs
 
 

@@ -12,6 +12,8 @@ from kelp.pipeline.load import load_pipeline, parse_pipeline
 from kelp.pipeline.schema import bridge_address
 from kelp.pipeline.wanted import same_address
 from tests.cli.conftest import run_kelp
+from tests.local.conftest import write_card
+from tests.support.predictor import NUMPY_RUNTIME
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "environments" / "pipelines" / "quadratseg.yaml"
@@ -130,6 +132,32 @@ def test_the_shipped_file_is_the_three_stages() -> None:
             "projects.a.labels.1: label 'Acropora' is of type mask here and polygon in another card",
         ),
         ({"a": {"name": "x"}, "b": {"name": "x"}}, "projects: two have the name 'x'"),
+        (
+            {"a": {"webhooks": {"w": {"detect": "corals", "settings": {"conf_treshold": 0.4}}}}},
+            "projects.a.webhooks.w.settings.conf_treshold: unknown setting; corals has: conf_threshold, iou_threshold, "
+            "max_detections, simplify_px. ",
+        ),
+        (
+            {"a": {"webhooks": {"w": {"detect": "corners", "settings": {"simplify_px": 2}}}}},
+            "projects.a.webhooks.w.settings.simplify_px: unknown setting; corners has: conf_threshold, ",
+        ),
+        (
+            {"a": {"webhooks": {"w": {"detect": "corals", "settings": {"shape": "mask"}}}}},
+            "projects.a.webhooks.w.settings.shape: is a field of the webhook itself, beside settings",
+        ),
+        (
+            {"a": {"webhooks": {"w": {"remove-grid": "b", "model": "corals"}}}, "b": {}},
+            "projects.a.webhooks.w.model: 'corals' removes no grids: its task is segment; those that do: painter",
+        ),
+        (
+            {"a": {"webhooks": {"w": {"detect": "painter"}}}},
+            "projects.a.webhooks.w.detect: 'painter' detects nothing: its task is inpaint; those that do: broken, ",
+        ),
+        (
+            {"a": {"labels": [{"name": "x"}], "webhooks": {"w": {"detect": "painter"}}}},
+            "projects.a.webhooks.w.detect: 'painter' detects nothing: its task is inpaint",
+        ),
+        ({"a": {"labels": ["painter"]}}, "projects.a.labels.0: 'painter' has no labels: its task is inpaint"),
     ],
 )  # fmt: skip
 def test_what_only_the_cards_tell_is_an_error_of_the_file_too(bench, projects, told) -> None:
@@ -137,6 +165,24 @@ def test_what_only_the_cards_tell_is_an_error_of_the_file_too(bench, projects, t
     done = bench.run("apply", "--yes", KELP_CVAT_URL="http://127.0.0.1:9")
     assert done.returncode == 2, done.stderr
     assert f"kelp: {bench.file}: {told}" in done.stderr
+
+
+def test_a_setting_of_the_runtimes_own_counts_where_its_card_has_it(bench) -> None:
+    def told(value: object, **environment: str) -> tuple[int, str]:
+        bench.write({"a": {"webhooks": {"w": {"detect": "corals", "settings": {"delay_s": value}}}}})
+        done = bench.run("apply", "--dry-run", **environment)
+        return done.returncode, done.stderr
+
+    code, text = told(1)
+    assert (code, "settings.delay_s: unknown setting; corals has: " in text) == (2, True)
+    assert "has to stand in its card's settings as well" in text
+    # Another card of its runtime tells the bridge of it just as well.
+    write_card(bench.folder / "models", "slow", settings={"delay_s": 0.1})
+    assert told(1) == (0, "")
+    assert told(1, **NUMPY_RUNTIME) == (0, "")
+    code, text = told(-1, **NUMPY_RUNTIME)
+    assert code == 2
+    assert "projects.a.webhooks.w.settings.delay_s: setting 'delay_s': expected a number from 0 to 60, got -1" in text
 
 
 @pytest.mark.parametrize(

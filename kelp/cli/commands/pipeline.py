@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from kelp.cli.exits import FAILED, NOT_ALLOWED, NOT_WORKING, UNREACHABLE, UsageE
 from kelp.cli.output import DocumentOption, print_document, say
 
 if TYPE_CHECKING:
+    from kelp.card import Card
     from kelp.pipeline.cards import Cards
     from kelp.pipeline.cvat import Cvat
     from kelp.pipeline.findings import Finding
@@ -183,9 +184,23 @@ def _read(file: Path, models: Path | None, bridge: str | None) -> tuple[Pipeline
     pipeline = load_pipeline(file)
     folder = read_folder(settings.models)
     known = {name: found.card for name, found in folder.cards.items()}
-    cards = Cards(settings.models, known, folder.faults, lambda model: labels_told(settings, model))
+    cards = Cards(settings.models, known, folder.faults, lambda model: labels_told(settings, model), _judged)
     wanted = wanted_of(pipeline, cards, source=str(file), bridge=bridge or "", public_url=settings.public_url)
     return settings, pipeline, wanted, cards
+
+
+def _judged(card: Card, settings: Mapping[str, Any]) -> dict[str, str]:
+    """setting → what the card's runtime, where it is installed here, finds wrong with it."""
+    from kelp.card.load import CardError
+    from kelp.cli.checking import refuse_faulty
+
+    try:
+        refuse_faulty([card.model_copy(update={"settings": {**card.settings, **settings}})])
+    except CardError as error:
+        begins = {f"{card.model_name}: settings.{name}: ": name for name in settings}
+        lines = error.message.splitlines()
+        return {name: line.removeprefix(begin) for begin, name in begins.items() for line in lines if begin in line}
+    return {}
 
 
 def _cvat(settings: PipelineSettings) -> Cvat:
