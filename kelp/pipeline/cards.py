@@ -92,6 +92,31 @@ def labels_of_project(project: Project, cards: Cards, place: str) -> list[Label]
     return [*found.values(), *own.values()]
 
 
+def mapped_beyond(labels: Sequence[Label], project: Project, cards: Cards, place: str) -> list[Label]:
+    """What a `label_map` leads to beyond `labels`, those that the file writes out: the bridge fails every run whose map
+    leads to a label that the project lacks. Nothing of a model whose labels nobody tells here."""
+    found: dict[str, Label] = {}
+    known = {label.name.casefold() for label in labels}
+    for name, webhook in project.webhooks.items():
+        if not isinstance(webhook, Detect) or webhook.model not in cards.cards or not mapped_to(webhook):
+            continue
+        where = f"{place}.webhooks.{name}.detect"
+        try:
+            told = cards.labels(webhook.model, where)
+        except PipelineError:
+            continue
+        for label in detected(webhook, told, where):
+            if label.name in mapped_to(webhook) and label.name.casefold() not in known:
+                found.setdefault(label.name, label)
+    return list(found.values())
+
+
+def mapped_to(webhook: Detect) -> set[str]:
+    """The project's labels that its `label_map` leads to."""
+    kept = webhook.label_map.items()
+    return {to for name, to in kept if to and (webhook.labels is None or name in webhook.labels)}
+
+
 def detected(webhook: Detect, labels: Sequence[Label], place: str) -> list[Label]:
     """What of a model's `labels` arrives in the project, under the names that it gets there."""
     names = [label.name for label in labels]

@@ -8,13 +8,14 @@ from typing import Any
 
 from kelp.errors import KelpError
 from kelp.pipeline.applying import advice_of_role
-from kelp.pipeline.cards import Cards, detected
+from kelp.pipeline.cards import Cards
 from kelp.pipeline.cvat import Cvat
 from kelp.pipeline.delivery import REACHED, of_delivery
 from kelp.pipeline.difference import webhook_differences
 from kelp.pipeline.errors import CvatDenied, CvatDown, CvatForbidden, CvatGone, PipelineError
-from kelp.pipeline.findings import Finding, cause_of, fails, ok, unknown
-from kelp.pipeline.labels import counted, match, skeleton_fault, type_fits
+from kelp.pipeline.findings import Finding, cause_of, fails, ok
+from kelp.pipeline.label_links import LabelLinks
+from kelp.pipeline.labels import counted
 from kelp.pipeline.present import Present, PresentProject, present_of
 from kelp.pipeline.schema import Detect, Pipeline
 from kelp.pipeline.servers import BridgeHealth, bridge_health, model_states, of_bridge, of_models
@@ -112,7 +113,7 @@ class Check:
             missing = fails(link, "it is not in CVAT", f"`kelp pipeline apply {self.file}` makes it")
             return [missing]
         found = [ok(link, f"it is project {there.id}, with {counted(there.tasks, 'task')}")]
-        found += self._labels(key, wanted, there, link)
+        found += LabelLinks(key, self.pipeline.projects[key], wanted, there, self.cards, self.file).findings()
         for webhook in wanted.webhooks:
             found.append(self._webhook(webhook, there, wanted, present, cvat))
             spec = self.pipeline.projects[key].webhooks[webhook.mark.webhook]
@@ -124,49 +125,6 @@ class Check:
                     else f"name one in {self.file}: `label: NAME`"
                 )
                 found.append(fails(f"points for {_link(webhook, wanted)}", why, advice))
-        return found
-
-    def _labels(self, key: str, wanted: WantedProject, there: PresentProject, link: str) -> list[Finding]:
-        lacking, skeletons, types = [], [], []
-        labels = {label.name: label for label in wanted.labels}
-        found: list[Finding] = []
-        for name, webhook in self.pipeline.projects[key].webhooks.items():
-            if not isinstance(webhook, Detect) or webhook.model not in self.cards.cards:
-                continue
-            place = f"projects.{key}.webhooks.{name}.detect"
-            try:
-                arriving = detected(webhook, self.cards.labels(webhook.model, place), place)
-            except PipelineError as error:  # the project's labels are written out, and need nobody to know the model's
-                found.append(unknown(f"labels of '{wanted.name}'", error.message))
-                continue
-            for label in arriving:
-                labels.setdefault(label.name, label)
-        for label in labels.values():
-            row = match(label.name, there.labels)
-            if row is None:
-                lacking.append(label.name)
-            elif why := skeleton_fault(label, row):
-                skeletons.append((label.name, why))
-            elif not type_fits(label.type, row["type"]):
-                types.append((label.name, row["type"], label.type))
-        apply = f"`kelp pipeline apply {self.file}`"
-        if lacking:
-            shown = ", ".join(lacking[:8]) + (f" and {len(lacking) - 8} more" if len(lacking) > 8 else "")
-            what = f"the label {shown} is missing" if len(lacking) == 1 else f"the labels {shown} are missing"
-            found.append(fails(f"labels of '{wanted.name}'", what, f"{apply} adds what is missing"))
-        remedy = (
-            "delete that label in CVAT (its annotations go along), or begin a new project, with another key and name "
-            f"in {self.file}; then {apply}"
-            if there.tasks
-            else f"{apply} makes it anew"
-        )
-        for name, why in skeletons:
-            found.append(fails(f"labels of '{wanted.name}'", f"the skeleton '{name}' is different: {why}", remedy))
-        for name, old, new in types:
-            advice = f"{apply} changes it" if not there.tasks else f"write `type: {old}` in {self.file} to keep it so"
-            found.append(fails(f"labels of '{wanted.name}'", f"'{name}' is of type {old}, not {new}", advice))
-        if not found and labels:
-            found.append(ok(f"labels of '{wanted.name}'", f"{counted(len(labels), 'label')}, as the models have them"))
         return found
 
     def _webhook(

@@ -61,7 +61,7 @@ class Comparison:
                 f"project {there.id} '{there.name}' is there already, and not made by this pipeline: it gets the "
                 "labels and webhooks that it lacks, and is never deleted"
             )
-        labels = label_difference(wanted.labels, there.labels, tasks=there.tasks)
+        labels = label_difference(wanted.labels, there.labels, tasks=there.tasks, mapped=wanted.mapped)
         if labels.body:
             body["labels"] = labels.body
             told += labels.told

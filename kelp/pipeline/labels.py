@@ -44,8 +44,13 @@ def posted(label: Label) -> Json:
     return body
 
 
-def label_difference(wanted: Sequence[Label], present: Sequence[Json], *, tasks: int) -> LabelDifference:
-    """What makes `wanted` of the labels of a project that holds `tasks` tasks. Labels that nobody wants stay."""
+def label_difference(
+    wanted: Sequence[Label], present: Sequence[Json], *, tasks: int, mapped: Sequence[Label] = ()
+) -> LabelDifference:
+    """What makes `wanted` of the labels of a project that holds `tasks` tasks. Labels that nobody wants stay.
+
+    mapped: what a `label_map` leads to, added where it is missing, else left as it is.
+    """
     found = LabelDifference()
     for label in wanted:
         there = match(label.name, present)
@@ -56,6 +61,10 @@ def label_difference(wanted: Sequence[Label], present: Sequence[Json], *, tasks:
             _remake(label, there, why, tasks, found)
         else:
             _change(label, there, tasks, found)
+    for label in mapped:
+        if match(label.name, present) is None:
+            found.body.append(posted(label))
+            found.told.append(f"label '{label.name}' ({_described(label)}) is added: a label_map leads to it")
     return found
 
 

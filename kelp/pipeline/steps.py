@@ -24,13 +24,13 @@ class MakeProject:
 
     @property
     def told(self) -> list[str]:
-        kinds = [f"{label.name} ({label.type})" for label in self.wanted.labels]
+        kinds = [f"{label.name} ({label.type})" for label in (*self.wanted.labels, *self.wanted.mapped)]
         return [f"labels: {', '.join(kinds)}"] if kinds else []
 
     def body(self) -> Json:
         return {
             "name": self.wanted.name,
-            "labels": [posted(label) for label in self.wanted.labels],
+            "labels": [posted(label) for label in (*self.wanted.labels, *self.wanted.mapped)],
             # With it in the very request that makes the project, an apply that was killed is found again.
             "bug_tracker": str(self.wanted.mark),
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from kelp.card import Label
-from kelp.pipeline.cards import Cards, detected, labels_of_project
+from kelp.pipeline.cards import Cards, detected, labels_of_project, mapped_beyond
 from kelp.pipeline.errors import PipelineError
 from kelp.pipeline.judging import refuse_settings, refuse_task
 from kelp.pipeline.marks import Mark, marked
@@ -55,12 +55,14 @@ class WantedWebhook:
 
 @dataclass(frozen=True, slots=True)
 class WantedProject:
-    """id: of a project that is there already and is named by it."""
+    """id: of a project that is there already and is named by it. mapped: labels beyond `labels` that a `label_map`
+    leads to, made where they are missing, else left as they are."""
 
     mark: Mark
     name: str
     id: int | None
     labels: tuple[Label, ...]
+    mapped: tuple[Label, ...]
     webhooks: tuple[WantedWebhook, ...]
 
 
@@ -91,8 +93,10 @@ def wanted_of(pipeline: Pipeline, cards: Cards, *, source: str, bridge: str = ""
             mark = Mark(pipeline.name, key, name)
             webhooks.append(_webhook(mark, spec, base, pipeline.enable_ssl, cards, f"{place}.webhooks.{name}"))
         labels = labels_of_project(project, cards, place)
+        mapped = mapped_beyond(labels, project, cards, place)
         mark = Mark(pipeline.name, key)
-        projects[key] = WantedProject(mark, project.name or key, project.id, tuple(labels), tuple(webhooks))
+        name = project.name or key
+        projects[key] = WantedProject(mark, name, project.id, tuple(labels), tuple(mapped), tuple(webhooks))
     names = [project.name for project in projects.values() if project.id is None]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise PipelineError(f"{source}: projects: two have the name '{twice[0]}'")

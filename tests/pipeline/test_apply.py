@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.local.conftest import write_card
 from tests.pipeline.conftest import CORNERS, NOBODY, ONE, THREE, free_port
 from tests.support.cvat import SECRET, pictures, stand_in_process
 from tests.support.fault_proxy import FaultProxy
@@ -365,6 +367,28 @@ def test_in_an_organization_everything_belongs_to_it(bench) -> None:
     finally:
         bench.cvat.call("DELETE", f"/api/organizations/{organization}")
         bench.cvat._projects.clear()
+
+
+def test_the_example_of_the_page_can_be_applied_and_has_its_labels(bench) -> None:
+    page = (SHIPPED.parents[2] / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    (example,) = [block.split("```")[0] for block in page.split("```yaml\n")[1:] if "projects:" in block]
+    project = bench.cvat.project([{"name": "sand", "type": "mask"}], name=bench.title("cropped"))
+    for old, new in (("name: reef", f"name: {bench.name}"), ("Photographs", bench.title("raw")), ("12", str(project))):
+        assert example.count(old) == 1
+        example = example.replace(old, new)
+    bench.file.write_text(example)
+    models = bench.folder / "shipped"
+    shutil.copytree(SHIPPED.parents[1] / "models", models)
+    write_card(models, "corals")
+    environment = {"KELP_MODELS": str(models)}
+    bench.apply("--no-ping", **environment)
+    types = {name: row["type"] for name, row in bench.labels("cropped").items()}
+    assert (types["Acropora"], types["red"], types["rubbish"], types["staghorn"]) == (
+        "any", "polyline", "polygon", "any",
+    )  # fmt: skip
+    lines = [line for line in bench.check(3, **environment).splitlines() if "labels of" in line]
+    assert [line[:2] for line in lines] == ["ok", "ok"]
+    assert bench.apply("--no-ping", **environment).stdout == "nothing to do\n"
 
 
 def test_the_shipped_pipeline_fits_the_shipped_cards(bench) -> None:

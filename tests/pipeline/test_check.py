@@ -252,6 +252,90 @@ def test_labels_that_nobody_tells_are_said_to_be_unknown(live) -> None:
     assert any(line.startswith("? ") and "leaves its labels to the weights" in line for line in text.splitlines())
 
 
+def of_labels(text: str, title: str) -> list[str]:
+    return [line for line in text.splitlines() if f"labels of '{title}'" in line]
+
+
+def test_a_label_map_leads_to_a_label_that_apply_makes(live) -> None:
+    webhook = {"detect": "corals", "label_map": {"Acropora": "staghorn", "Porites": None}}
+    project = live.cvat.project([{"name": "rubbish", "type": "polygon"}], name=live.title("a"))
+    live.write({"a": {"id": project, "labels": ["reef", {"name": "Rubbish"}], "webhooks": {"w": webhook}}})
+    done = live.apply()
+    assert "label 'staghorn' (polygon) is added: a label_map leads to it" in done.stdout
+    assert set(live.labels("a")) == {"rubbish", "red", "green", "blue", "staghorn"}
+    (line,) = of_labels(live.check(0), "a")
+    assert line.startswith("ok")
+    assert live.apply().stdout == "nothing to do\n"
+
+    live.cvat.call("DELETE", f"/api/labels/{live.labels('a')['staghorn']['id']}")
+    line = line_of(live.check(1), "labels of 'a'")
+    assert line.endswith(f"the label staghorn is missing. `kelp pipeline apply {live.file}` adds what is missing")
+    live.apply()
+    live.check(0)
+
+
+def test_a_label_that_a_label_map_leads_to_keeps_the_type_that_people_gave_it(live) -> None:
+    labels = [{"name": "Staghorn", "type": "polyline"}]
+    project = live.cvat.project(labels, name=live.title("a"))
+    live.write({"a": {"id": project, "labels": [], "webhooks": {
+        "w": {"detect": "corals", "labels": "Acropora", "label_map": {"Acropora": "staghorn"}},
+    }}})  # fmt: skip
+    assert "project" not in live.apply().stdout.splitlines()[0]
+    assert {name: row["type"] for name, row in live.labels("a").items()} == {"Staghorn": "polyline"}
+    live.check(0)
+
+
+def test_a_label_map_of_a_model_whose_labels_nobody_tells(live) -> None:
+    live.write({"a": {"labels": ["reef"], "webhooks": {"w": {"detect": "nameless", "label_map": {"1": "staghorn"}}}}})
+    live.apply()
+    line = line_of(live.check(1), f"labels of '{live.title('a')}'")
+    assert "`label_map` of webhook 'w' leads to the label staghorn, which the project lacks: every run fails" in line
+    live.write({"a": {"labels": ["reef", {"name": "staghorn"}], "webhooks": {
+        "w": {"detect": "nameless", "label_map": {"1": "staghorn"}},
+    }}})  # fmt: skip
+    live.apply()
+    live.check(0)
+
+
+def test_labels_that_the_file_leaves_out_are_told_and_no_fault(live) -> None:
+    live.write({"a": {"labels": [{"name": "acropora"}], "webhooks": {"w": {"detect": "corals"}}}})
+    live.apply()
+    (line,) = of_labels(live.check(0), live.title("a"))
+    assert line.startswith("?")
+    assert "the project lacks the label Porites; what corals finds of that is left out" in line
+    advised = f"add `corals` to its `labels` in {live.file}; then `kelp pipeline apply {live.file}`"
+    assert advised in line
+    live.write({"a": {"labels": ["corals", {"name": "acropora"}], "webhooks": {"w": {"detect": "corals"}}}})
+    live.apply()
+    live.check(0)
+
+
+def test_a_project_without_any_label_of_its_model_gets_advice_that_helps(live) -> None:
+    live.write({"a": {"labels": ["reef"], "webhooks": {"w": {"detect": "corals"}}}})
+    live.apply()
+    line = line_of(live.check(1), f"labels of '{live.title('a')}'")
+    assert "webhook 'w': the project has no label of corals, so every run fails" in line
+    assert f"Add `corals` to its `labels` in {live.file}; then `kelp pipeline apply {live.file}`" in line
+    live.write({"a": {"labels": ["reef", "corals"], "webhooks": {"w": {"detect": "corals"}}}})
+    live.apply()
+    (line,) = of_labels(live.check(0), live.title("a"))
+    assert line.startswith("ok")
+
+
+def test_a_model_that_is_served_for_another_task_than_its_card_here_says(live, tmp_path) -> None:
+    write_card(tmp_path / "models", "corals", task="inpaint", labels=[], grid_shape=[9, 13])
+    write_card(tmp_path / "models", "painter")
+    live.environment["KELP_MODELS"] = str(tmp_path / "models")
+    live.write({
+        "a": {"labels": ["gridpose"], "webhooks": {"off": {"remove-grid": "b", "model": "corals"}}},
+        "b": {"labels": [{"name": "red"}], "webhooks": {"w": {"detect": "painter"}}},
+    })  # fmt: skip
+    live.apply("--no-ping")
+    text = live.check(1)
+    assert "it removes no grids: its task is segment. Name another in" in line_of(text, "model corals")
+    assert "it detects nothing: its task is inpaint. Name another in" in line_of(text, "model painter")
+
+
 def test_the_skeleton_is_different(live) -> None:
     parts = [{"name": name, "type": "points", "attributes": []} for name in ("1", "2", "3", "four")]
     live.cvat.project([{**CORNERS, "sublabels": parts}], name=live.title("raw"))
