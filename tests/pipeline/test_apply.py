@@ -243,6 +243,14 @@ def test_a_webhook_that_the_bridge_refuses_gets_its_secret_anew(live) -> None:
     assert live.apply().stdout == "nothing to do\n"
 
 
+def test_a_secret_that_the_bridge_does_not_have_yet_shows_in_the_code(live) -> None:
+    live.write(ONE)
+    live.apply()
+    done = live.apply("--rotate-secret", code=5, KELP_WEBHOOK_SECRETS=f"new,{SECRET}")
+    assert "wrong secret: the bridge answered 401" in done.stderr
+    live.apply(KELP_WEBHOOK_SECRETS=SECRET)
+
+
 def test_a_secret_that_the_bridge_still_takes_is_left_until_it_is_rotated(live) -> None:
     with Receiver(lambda received: PONG, live.cvat.server.bind_host) as receiver:
         address = receiver.url("", live.cvat.bridge_host)
