@@ -10,6 +10,7 @@ from predictors.describe.inert import Inert, is_torchscript, read_inert
 from predictors.describe.semantic import prompted_of, semantic_of
 from predictors.describe.torchscript import inputs_of
 from predictors.describe.yolo import from_checkpoint, from_engine, from_onnx
+from predictors.yolo.engine import CHECKPOINTS
 
 SUFFIXES = frozenset({".pt", ".pth", ".onnx", ".engine", ".ts", ".torchscript"})
 
@@ -36,6 +37,8 @@ def look(file: Path) -> Found:
     if isinstance(content, dict):
         network = content.get("ema") or content.get("model")
         if isinstance(network, Inert) and network.name.startswith("ultralytics."):
+            if file.suffix not in CHECKPOINTS:
+                raise WeightsError(f"{file.name}: a YOLO checkpoint, which is served under the ending .pt or .pth only")
             return from_checkpoint(file, checkpoint)
         found_here = semantic_of(file, content) or prompted_of(file, content)
         if found_here is not None:

@@ -1,4 +1,5 @@
-"""YOLO of ultralytics: segment, detect and pose, by torch (`.pt`), onnxruntime (`.onnx`) or TensorRT (`.engine`)."""
+"""YOLO of ultralytics: segment, detect and pose, by torch (`.pt`, `.pth`), onnxruntime (`.onnx`) or TensorRT
+(`.engine`)."""
 
 from __future__ import annotations
 

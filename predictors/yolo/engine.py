@@ -13,6 +13,8 @@ from predictors.common.errors import WeightsError
 from predictors.yolo.facts import Facts
 
 Floats = NDArray[np.float32]
+CHECKPOINTS = frozenset({".pt", ".pth"})
+"""Endings of torch's files; what is in them is read and scanned alike under each."""
 
 
 class Raw(NamedTuple):
@@ -45,7 +47,7 @@ class Engine(Protocol):
 
 def open_engine(file: Path, card: Card) -> Engine:
     """The engine for a file, by its ending; only the one that is needed is imported. WeightsError for another file."""
-    if file.suffix == ".pt":
+    if file.suffix in CHECKPOINTS:
         from predictors.yolo.torch_engine import TorchEngine
 
         return TorchEngine(file, card)
@@ -57,4 +59,6 @@ def open_engine(file: Path, card: Card) -> Engine:
         from predictors.yolo.tensorrt_engine import TensorRtEngine
 
         return TensorRtEngine(file, card)
-    raise WeightsError(f"{file.name}: expected a checkpoint (.pt), an ONNX file (.onnx) or a TensorRT engine (.engine)")
+    raise WeightsError(
+        f"{file.name}: expected a checkpoint (.pt, .pth), an ONNX file (.onnx) or a TensorRT engine (.engine)"
+    )

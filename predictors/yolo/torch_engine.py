@@ -1,4 +1,4 @@
-"""Checkpoints (`.pt`) by torch, with ultralytics' layers.
+"""Checkpoints (`.pt`, `.pth`) by torch, with ultralytics' layers.
 
 As little of ultralytics as possible is imported: the layers that the checkpoint names, none of its trainer, predictor
 or command line, and no torchvision.

@@ -69,6 +69,14 @@ def test_a_checkpoint_is_read_where_torch_is_not_installed() -> None:
     assert json.loads(done.stdout)["keypoints"] == 4
 
 
+def test_a_checkpoint_under_another_ending(tmp_path: Path) -> None:
+    """As functions were packed: by content, where it is served under that ending."""
+    packed = shutil.copy(TINY / "yolo-tiny-pose.pt", tmp_path / "model_weights.pth")
+    assert told(tmp_path)["files"] == {"model": str(packed)}
+    Path(packed).rename(tmp_path / "model_weights.ts")
+    assert "served under the ending .pt or .pth only" in refused(tmp_path)
+
+
 def test_an_engine_needs_no_tensorrt_to_be_described(tmp_path: Path) -> None:
     found = told(files.engine(tmp_path / "corners.engine"))
     assert (found["runtime"], found["task"], found["device"]) == ("yolo", "pose", "cuda")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from kelp.card import Card, parse_card
 from kelp.errors import NotReady
 from predictors.common.cpus import _quota, network_threads
-from predictors.common.errors import WeightsError
+from predictors.common.errors import UntrustedWeights, WeightsError
 from predictors.model import Item
 from predictors.yolo import create
 from predictors.yolo.facts import Facts, labels_for, names_of, size_of
@@ -88,12 +89,29 @@ def test_what_the_runtime_cannot_serve() -> None:
         create(card("inpaint"), {"model": ONNX})
     with pytest.raises(WeightsError, match="a file with the role 'model', got weights"):
         create(card(), {"weights": ONNX})
-    with pytest.raises(WeightsError, match=r"model\.bin: expected a checkpoint \(\.pt\), an ONNX file"):
+    with pytest.raises(WeightsError, match=r"model\.bin: expected a checkpoint \(\.pt, \.pth\), an ONNX file"):
         load(Path("model.bin"))
     with pytest.raises(WeightsError, match="for task 'segment', the card says 'pose'"):
         load(ONNX.with_suffix(".pt"), "pose")
     with pytest.raises(NotReady):
         create(card(), {"model": ONNX}).preprocess([])
+
+
+def test_a_checkpoint_under_torchs_other_ending_is_served_and_scanned(tmp_path: Path) -> None:
+    renamed = Path(shutil.copy(ONNX.with_suffix(".pt"), tmp_path / "model_weights.pth"))
+    assert load(renamed).labels == load(ONNX.with_suffix(".pt")).labels
+    torch.save({"model": Evil(tmp_path / "was-run")}, tmp_path / "evil.pth")
+    with pytest.raises(UntrustedWeights, match="which no YOLO checkpoint needs"):
+        load(tmp_path / "evil.pth")
+    assert not (tmp_path / "was-run").exists()
+
+
+class Evil:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.mark}",)
 
 
 @pytest.mark.parametrize("file", BOTH, ids=["onnx", "pt"])
