@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,22 @@ def with_weights(card: Path, file: Path, sha256: str, more: Mapping[str, Any]) -
     return yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True, width=120)
 
 
-def write_card(path: Path, text: str) -> None:
-    """The whole file or none. CardError where the text is no card, UsageError where it cannot be written."""
+def write_card(path: Path, text: str, first: Callable[[], object] = lambda: None) -> None:
+    """The whole file or none. CardError where the text is no card, UsageError where it cannot be written.
+
+    first: what has to be done before the card takes its place, once nothing else can go wrong with it.
+    """
     parse_card(text, source=str(path))
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         part.write_text(text, encoding="utf-8")
+        first()
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _weights(old: Mapping[str, Any], file: Path, sha256: str, place: Path) -> dict[str, Any]:

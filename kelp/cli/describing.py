@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -47,22 +48,31 @@ def describe_weights(path: Path, *, config: Path | None, sam: Path | None, templ
     return Described(files=files, input_hw=(size[0], size[1]) if size else None, **found)
 
 
+def _deaf_to_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def ask(module: str, arguments: Sequence[str], *, timeout_s: float = _LONGEST_S) -> dict[str, Any]:
     """The JSON object that `python -m MODULE ARGUMENTS…` prints last; with `error` in it, that KelpError."""
     if importlib.util.find_spec(module.partition(".")[0]) is None:
         raise UsageError("'predictors' is not installed here: install kelp-platform[yolo-onnx]")
     command = [sys.executable, "-m", module, *arguments]
+    # The terminal's Ctrl-C reaches both; the process leaves it to us, and so tells nothing of where it was.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_deaf_to_interrupts)
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=timeout_s, check=False)
+        told, _ = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         raise KelpError(f"python -m {module}: no answer within {timeout_s:.0f} s") from None
-    lines = done.stdout.strip().splitlines()
+    finally:
+        process.kill()
+        process.wait()
+    lines = told.strip().splitlines()
     try:
         found = json.loads(lines[-1]) if lines else None
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise KelpError(f"python -m {module} ended with {done.returncode}, and said nothing of use")
+        raise KelpError(f"python -m {module} ended with {process.returncode}, and said nothing of use")
     if "error" in found:
         raise KelpError(found["error"], code=found.get("code"))
     return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +26,7 @@ from predictors.yolo.export.make import NotHere, check_machine
 from predictors.yolo.export.run import Disagrees, Wish, export
 from tests.cli.conftest import Done, run_process
 from tests.describe import files
+from tests.support.predictor import wait_for
 from tests.yolo.models import REEF, ROOT, TINY, ask, load
 
 TRAINED = {
@@ -66,12 +69,11 @@ def test_an_export_finds_the_same_and_is_kept(tmp_path: Path, pictures: Path, ta
     assert not list(tmp_path.glob(".kelp-export*"))
 
 
-def test_a_file_that_finds_something_else_is_refused_and_deleted(
-    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def spoilt(monkeypatch: pytest.MonkeyPatch) -> None:
     """ultralytics' export replaced by one that spoils a weight on the way."""
 
-    def spoilt(file: Path, form: str, task: str, target: Path, **_: object) -> None:
+    def make(file: Path, form: str, task: str, target: Path, **_: object) -> None:
         graph = onnx.load(TINY / "yolo-tiny-detect.onnx")
         from onnx import numpy_helper
 
@@ -79,9 +81,33 @@ def test_a_file_that_finds_something_else_is_refused_and_deleted(
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 0.6, tensor.name))
         onnx.save(graph, target)
 
-    monkeypatch.setattr("predictors.yolo.export.run.make", spoilt)
+    monkeypatch.setattr("predictors.yolo.export.run.make", make)
+
+
+@pytest.mark.parametrize("there", [None, b"in service"], ids=["new", "in-service"])
+def test_a_file_that_finds_something_else_is_not_kept(
+    tmp_path: Path, pictures: Path, spoilt: None, there: bytes | None
+) -> None:
+    """What was in service stays, whatever becomes of the new one."""
+    made = tmp_path / "made.onnx"
+    if there:
+        made.write_bytes(there)
+    card = load_card(carded(tmp_path, "detect"))
     with pytest.raises(Disagrees, match=r"made\.onnx does not find what best\.pt finds, and is not kept: "):
-        export(load_card(carded(tmp_path, "detect")), Wish("onnx", tmp_path / "made.onnx", pictures))
+        export(card, Wish("onnx", made, pictures))
+    assert (made.read_bytes() if made.exists() else None) == there
+    assert not list(tmp_path.glob(".kelp-export*"))
+
+
+def test_wishes_that_cannot_be_met_are_said_in_words(tmp_path: Path) -> None:
+    card = load_card(carded(tmp_path, "detect"))
+    for wish, said in (
+        (Wish("onnx", tmp_path / "made.onnx", image_size=100), "image size 100: expected a multiple of 32, such as 96"),
+        (Wish("onnx", tmp_path / "none" / "made.onnx"), "none: no such folder"),
+        (Wish("onnx", tmp_path / "made.onnx", half=True), "half precision is chosen for an engine"),
+    ):
+        with pytest.raises(WeightsError, match=said):
+            export(card, wish)
     assert not (tmp_path / "made.onnx").exists()
 
 
@@ -115,19 +141,56 @@ def kelp(*arguments: object) -> Done:
 
 def test_the_command_writes_a_card_beside(tmp_path: Path, pictures: Path) -> None:
     card = carded(tmp_path, "detect", title="Boxes")
-    done = kelp("export", card, "--format", "onnx", "--images", pictures)
+    beside = tmp_path / "corals-onnx.yaml"
+    for file in (beside, tmp_path / "best.onnx"):
+        file.write_text("in service")
+        done = kelp("export", card, "--format", "onnx")
+        assert done.returncode == 2
+        assert f"{file} is there already" in done.stderr
+    done = kelp("export", card, "--format", "onnx", "--images", pictures, "--force")
     assert done.returncode == 0, done.stderr
     assert "best.onnx finds what best.pt finds" in done.stderr
-    beside = tmp_path / "corals-onnx.yaml"
     assert done.stdout.strip() == str(beside)
     assert load_card(beside).model_name == "corals-onnx"
     assert beside.read_text().startswith("# Mine.\n")
     checked = kelp("card", "check", tmp_path)
     assert checked.returncode == 0, checked.stderr
     assert load_card(card).weights.uri.endswith("best.pt")
-    again = kelp("export", card, "--format", "onnx")
-    assert again.returncode == 2
-    assert "is there already" in again.stderr
+
+
+def test_an_interrupted_export_leaves_what_is_in_service(tmp_path: Path, pictures: Path) -> None:
+    card = carded(tmp_path, "detect")
+    for name in ("best.onnx", "corals-onnx.yaml"):
+        (tmp_path / name).write_text("in service")
+    command = [sys.executable, "-m", "kelp.cli", "export", str(card), "--format", "onnx", "--images", str(pictures)]
+    # A terminal's Ctrl-C goes to the whole group.
+    process = subprocess.Popen([*command, "--force"], cwd=ROOT, stderr=subprocess.PIPE, text=True, process_group=0)
+    try:
+        # Deep in the export: within the process's own folder beside the target.
+        wait_for(lambda: process.poll() is not None or any(tmp_path.glob(".kelp-export*/.kelp-export*")), 60)
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert (tmp_path / "best.onnx").read_text() == (tmp_path / "corals-onnx.yaml").read_text() == "in service"
+    assert not list(tmp_path.glob(".kelp-export*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--half"], "--half goes with --format engine"),
+        (["--out", "none-such/best.onnx"], "none-such: no such folder"),
+        (["--image-size", "100"], "image size 100: expected a multiple of 32, such as 96 or 128"),
+    ],
+)
+def test_the_command_says_what_cannot_be_done(tmp_path: Path, options: list[str], said: str) -> None:
+    done = kelp("export", carded(tmp_path, "detect"), "--format", "onnx", *options)
+    assert done.returncode in (1, 2)
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_the_command_updates_the_card_itself(tmp_path: Path, pictures: Path) -> None:

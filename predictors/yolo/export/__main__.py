@@ -32,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
             told: dict[str, Any] = export(load_card(given.card), wish)
     except KelpError as error:
         told = error.to_json()
+    except KeyboardInterrupt:
+        return 130
     print(json.dumps(told, ensure_ascii=False))  # noqa: T201
     return 1 if "error" in told else 0
 
