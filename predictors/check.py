@@ -37,9 +37,11 @@ def _readable(path: Path) -> tuple[Card, frozenset[str]]:
 
 
 def check(card: Card, wrong: frozenset[str] = frozenset()) -> tuple[list[str], list[str]]:
-    """Faults and notes. Nothing of the weights is read, so that they need not be here. wrong: fields with stand-ins,
-    or left out."""
-    files = {role: Path(entry.file or card.weights.uri) for role, entry in card.weights.by_role().items()}
+    """Faults and notes. wrong: fields with stand-ins, or left out.
+
+    The weights need not be here; where all of them are, the runtime says what it sees of them without loading them.
+    """
+    files = {role: _place(card, entry.file) for role, entry in card.weights.by_role().items()}
     shared = shared_settings_faults(card)
     try:
         model = factory_of(card.runtime)(card, files)
@@ -52,7 +54,26 @@ def check(card: Card, wrong: frozenset[str] = frozenset()) -> tuple[list[str], l
     except Exception as error:  # a package that this runtime needs is not installed here, or it looks into the weights
         why = f"runtime '{card.runtime}' could not check them here ({type(error).__name__}: {error})"
         return shared, [f"its own settings are not checked: {why}"]
-    return settings_faults(card.settings, settings_of(card.task, model.own_settings)), []
+    faults = settings_faults(card.settings, settings_of(card.task, model.own_settings))
+    if "weights" in wrong or "://" in card.weights.uri or not all(file.is_file() for file in files.values()):
+        return faults, []
+    try:
+        model.check_files()
+    except KelpError as error:
+        if error.code == "runtime_not_installed":
+            return faults, [f"its files are not looked into: {error.message}"]
+        return [*faults, f"weights: {error.message}"], []
+    except Exception as error:  # a package that its formats need is not installed here
+        return faults, [f"its files are not looked into: {type(error).__name__}: {error}"]
+    return faults, []
+
+
+def _place(card: Card, name: str) -> Path:
+    """Of a card that was read from a file; only a name where the weights lie elsewhere."""
+    uri = card.weights.uri
+    if "://" in uri:
+        return Path(name or uri)
+    return Path(uri) / name if name else Path(uri)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,10 @@ class Model(ABC):
     def labels(self) -> tuple[str, ...]:
         """Names by label id: the card's, else what the weights carry. Known after `load`."""
 
+    def check_files(self) -> None:
+        """What is wrong with the files, as far as that is seen at once: WeightsError. Loads no network, and runs
+        nothing of them; `kelp card check` asks for it."""
+
     def warm_up_items(self) -> Sequence[Item]:
         """Items whose prediction warms the model up; by default none."""
         return ()

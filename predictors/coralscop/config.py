@@ -23,7 +23,7 @@ def read_config(file: Path, sha256: str | None) -> Any:
         raise WeightsError(f"{file.name}: cannot be read: {error.strerror}") from None
     if sha256 is not None and hashlib.sha256(source).hexdigest() != sha256:
         raise UntrustedWeights(f"{file.name}: has changed since its sha256 was checked; it is not run")
-    _check_alone(source, file.name)
+    check_alone(source, file.name)
 
     from mmengine.config import Config
 
@@ -34,13 +34,23 @@ def read_config(file: Path, sha256: str | None) -> Any:
         try:
             config = Config.fromfile(copy)
         except Exception as error:  # the config's own code
-            raise WeightsError(f"{file.name}: {type(error).__name__}: {error}"[:500]) from None
+            told = f": {error}" if str(error) else ", and does not say why"
+            raise WeightsError(f"{file.name}: its code fails: {type(error).__name__}{told}"[:500]) from None
     if not isinstance(config.get("model"), dict) or "type" not in config.model:
         raise WeightsError(f"{file.name}: expected an mmsegmentation config with `model = dict(type=…)`")
     return config
 
 
-def _check_alone(source: bytes, name: str) -> None:
+def check_file(file: Path) -> None:
+    """What is seen of a config without running it: WeightsError where it is not there, no Python, or not alone."""
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{file.name}: cannot be read: {error.strerror or error}") from None
+    check_alone(source, file.name)
+
+
+def check_alone(source: bytes, name: str) -> None:
     """A base would be another file to run, one that no sha256 stands for."""
     try:
         tree = ast.parse(source)
@@ -49,6 +59,6 @@ def _check_alone(source: bytes, name: str) -> None:
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     if names & {"_base_", "read_base"}:
         raise UntrustedWeights(
-            f"{name}: builds on other files (_base_), which no sha256 vouches for; give the whole config, "
-            "as the training wrote it into its work_dir"
+            f"{name}: builds on other files (_base_), which no sha256 vouches for; give the whole config, which "
+            "mmengine writes into the work_dir of every training: the .py beside its checkpoints"
         )

@@ -15,6 +15,7 @@ from kelp.errors import NotReady
 from kelp.settings.model import ModelSetting
 from predictors.common.errors import UntrustedWeights, WeightsError
 from predictors.common.memory import is_out_of_memory
+from predictors.coralscop.config import check_file
 from predictors.coralscop.found import Found
 from predictors.coralscop.instances import instances_of
 from predictors.coralscop.labels import labels_for
@@ -91,6 +92,9 @@ class CoralscopModel(Model):
     @property
     def labels(self) -> tuple[str, ...]:
         return self._labels
+
+    def check_files(self) -> None:
+        check_file(self.files["segformer_config"])
 
     def load(self) -> None:
         from predictors.coralscop.engine import Engine

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kelp.errors import KelpError
+from predictors.common.errors import WeightsError
 from predictors.describe.describe import describe
 from predictors.describe.place import place_of
 
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str]) -> int:
         found = describe(place_of(given.path, config=given.config, sam=given.sam, template=given.template))
     except KelpError as error:
         found = error.to_json()
+    except OSError as error:  # a folder that nobody may list, a file that went away
+        found = WeightsError(f"{error.filename or given.path}: cannot be read: {error.strerror or error}").to_json()
     print(json.dumps(found, ensure_ascii=False))  # noqa: T201
     return 1 if "error" in found else 0
 

@@ -64,6 +64,7 @@ def _yolo(found: Yolo, place: Place) -> dict[str, Any]:
 
 
 def _semantic(found: Semantic, place: Place) -> dict[str, Any]:
+    from predictors.coralscop.config import check_file
     from predictors.coralscop.labels import BACKGROUND
 
     if place.config is None:
@@ -75,6 +76,7 @@ def _semantic(found: Semantic, place: Place) -> dict[str, Any]:
             f"{found.file.name}: a semantic segmenter alone finds no colonies: give CoralSCoP's segment-anything "
             "weights beside it (sam_weights.pth), or --sam"
         )
+    check_file(place.config)
     names = found.names or classes_in_config(place.config)
     if not names:
         raise WeightsError(

@@ -47,11 +47,27 @@ def place_of(path: Path, *, config: Path | None = None, sam: Path | None = None,
             f"{main.file.name}: a segment-anything model alone names no classes: give the semantic checkpoint, and "
             "this one with --sam"
         )
+    _check_named(main, config=config, sam=sam, template=template)
     if isinstance(main, Semantic):
         config = config or _config_in(beside)
         prompted = prompted or _sam_in(beside, main.file)
-    templates = [template] if template else sorted(path.glob("*.npy")) if path.is_dir() else []
+    found_here = sorted(path.glob("*.npy")) if path.is_dir() and isinstance(main, Yolo) and main.task == "pose" else []
+    templates = [template] if template else found_here
     return Place(main, prompted, config, tuple((file, _points_in(file)) for file in templates))
+
+
+def _check_named(main: Found, *, config: Path | None, sam: Path | None, template: Path | None) -> None:
+    """WeightsError for files that were named for another kind of weights, or do not go with these."""
+    name = main.file.name
+    if template is not None:
+        points = main.keypoints if isinstance(main, Yolo) and main.task == "pose" else None
+        if points is None:
+            raise WeightsError(f"{name}: finds no poses, and --template has ideal positions of a pose's points")
+        if (count := _points_in(template)) != points:
+            raise WeightsError(f"{template.name} has {count} points, {name} finds {points}: they do not go together")
+    for option, given in (("--config", config), ("--sam", sam)):
+        if given is not None and not isinstance(main, Semantic):
+            raise WeightsError(f"{name}: no checkpoint of mmsegmentation, which {option} goes with")
 
 
 def _in_folder(folder: Path) -> tuple[Path | None, Path | None]:

@@ -57,7 +57,8 @@ def from_onnx(file: Path) -> Any:
         from predictors.common.onnx import open_session
     except ImportError:
         raise WeightsError(
-            f"{file.name}: reading an ONNX file needs onnxruntime: the extra yolo-onnx brings it"
+            f"{file.name}: reading an ONNX file needs onnxruntime: the extra yolo-onnx brings it",
+            code="runtime_not_installed",
         ) from None
     from kelp.card import Card, Weights
 

@@ -55,12 +55,19 @@ class GridModel(YoloModel):
         self._check_card(len(template))
         super().load()
         shape = self.engine.facts.keypoint_shape
-        if shape is None or shape[0] != len(template):
-            raise WeightsError(
-                f"{self.files['template'].name}: {len(template)} points, but the model has "
-                f"{'none' if shape is None else shape[0]}"
-            )
+        self._check_model(len(template), shape[0] if shape else None)
         self._template = template
+
+    def check_files(self) -> None:
+        from predictors.describe.found import Yolo
+        from predictors.describe.look import look
+
+        points = len(load_template(self.files["template"]))
+        self._check_card(points)
+        found = look(self.files["model"])
+        if not isinstance(found, Yolo):
+            raise WeightsError(f"{self.files['model'].name}: no YOLO of ultralytics")
+        self._check_model(points, found.keypoints)
 
     def warm_up_items(self) -> Sequence[Item]:
         settings = {"use_template_matching": True, "refine": False}
@@ -101,6 +108,10 @@ class GridModel(YoloModel):
             keypoints[:, :2] = grid.points
             keypoints[:, 2] = grid.seen
         return keypoints
+
+    def _check_model(self, points: int, has: int | None) -> None:
+        if has != points:
+            raise WeightsError(f"{self.files['template'].name}: {points} points, but the model has {has or 'none'}")
 
     def _check_card(self, points: int) -> None:
         name = self.files["template"].name

@@ -151,6 +151,7 @@ def test_a_config_that_builds_on_others_is_refused_unrun(copy: Path, tmp_path: P
     [
         ("model = dict(", "not Python"),
         ("raise RuntimeError('mine')", "RuntimeError: mine"),
+        ("raise RuntimeError", r"config\.py: its code fails: RuntimeError, and does not say why"),
         ("numbers = [1, 2]", r"expected an mmsegmentation config with `model = dict\(type=…\)`"),
         (tiny.CONFIG.replace("'SegformerHead'", "'OtherHead'"), "OtherHead"),
         (tiny.CONFIG.replace("type='Resize'", "type='Rescale2'"), "test_pipeline: .*Rescale2"),

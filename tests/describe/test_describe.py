@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,22 @@ def test_a_pose_function_as_it_was_packed(tmp_path: Path, name: str) -> None:
     assert any("has 117 points, the model 4" in note for note in told(tmp_path)["notes"])
 
 
+def test_files_that_are_named_must_go_together(tmp_path: Path) -> None:
+    """Named, not found: leaving them out would serve something else than was asked for."""
+    pose, wrong = TINY / "yolo-tiny-pose.pt", files.template(tmp_path / "t.npy", 9, 13)
+    assert "t.npy has 117 points, yolo-tiny-pose.pt finds 4" in refused(pose, template=wrong)
+    assert "finds no poses" in refused(TINY / "yolo-tiny-detect.pt", template=wrong)
+    assert "t.npy: not a NumPy file" in refused(pose, template=tmp_path / "none" / "t.npy")
+    assert "which --config goes with" in refused(pose, config=tmp_path / "config.py")
+    assert "which --sam goes with" in refused(pose, sam=files.sam(tmp_path / "sam_weights.pth"))
+
+
+def test_a_segmenter_beside_arrays_of_its_own(tmp_path: Path) -> None:
+    shutil.copy(REEF / "pth-yolo-coralsegv4.onnx", tmp_path / "best.onnx")
+    np.save(tmp_path / "labels.npy", np.zeros(3))
+    assert told(tmp_path)["runtime"] == "yolo"
+
+
 def test_rows_and_columns_come_from_the_template(tmp_path: Path) -> None:
     from predictors.describe.describe import grid_shape_of
 
@@ -143,6 +160,25 @@ def test_a_coralscop_function_as_it_was_packed(tmp_path: Path, bare: bool) -> No
         "segformer_config": "config.py", "segformer": "segformer_weights.pth", "sam": "sam_weights.pth",
     }  # fmt: skip
     assert any("config.py is code" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("_base_ = ['./base.py']\n", r"builds on other files \(_base_\).*: the \.py beside its checkpoints"),
+        ("x = (", "config.py: not Python"),
+        (None, "config.py: cannot be read: Is a directory"),
+    ],
+)
+def test_a_config_that_could_not_be_started(tmp_path: Path, config: str | None, said: str) -> None:
+    files.mmseg(tmp_path / "segformer_weights.pth", ["background", *GENERA])
+    files.sam(tmp_path / "sam_weights.pth")
+    if config is None:
+        (tmp_path / "config.py").mkdir()
+    else:
+        (tmp_path / "config.py").write_text(config)
+    assert re.search(said, refused(tmp_path))
+    assert "nosuch.py: cannot be read: No such file" in refused(tmp_path, config=tmp_path / "nosuch.py")
 
 
 def test_a_checkpoint_of_mmsegmentation_with_what_belongs_to_it(tmp_path: Path) -> None:
