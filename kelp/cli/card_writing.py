@@ -11,10 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from kelp.cli.describing import Described
+from kelp.cli.exits import UsageError
 
 _OTHERS = frozenset({"name", "version", "runtime", "task", "weights", "labels", "quality"})
 """Fields of the card beside that say what is true of its own weights only."""
-_PLAIN_NAMES = frozenset({"best", "last", "model", "model-weights", "segformer-weights", "weights", "train", "nuclio"})
+_PLAIN_NAMES = frozenset(
+    {"best", "last", "model", "model-weights", "segformer-weights", "sam-weights", "weights", "nuclio", "work-dirs"}
+    | {"segment", "detect", "pose", "obb", "classify"}
+)
+"""What files and folders are called whatever lies in them: by ultralytics, mmengine and the Nuclio functions."""
+_NUMBERED = re.compile(r"(train|val|exp|epoch|iter)-?\d*|best-miou.*")
+_RUNS = "runs"
+"""ultralytics' own folder: those above it are where somebody works, and name no model."""
 _OURS = re.compile(r"; trained at \d+ x \d+ pixels\.$")
 """How a description of ours ends: it tells of the weights it was made for."""
 _MOST_STEPS_UP = 3
@@ -64,11 +72,19 @@ def card_text(
 
 
 def name_from(source: Path) -> str:
-    """A model's name from a path: the first part, from its end, that says more than `best` or `weights` does."""
-    parts = [source.stem if source.is_file() else source.name, *(parent.name for parent in source.resolve().parents)]
-    slugs = [re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-")[:63].strip("-") for part in parts]
-    telling = [s for s in slugs if s and s not in _PLAIN_NAMES and not re.fullmatch(r"(train|epoch|best-miou).*", s)]
-    return telling[0] if telling else "model"
+    """A model's name from a path: the first part, from its end, that says more than `best` or `weights` does.
+
+    UsageError where none does, up to ultralytics' `runs`.
+    """
+    parts = [source.stem if source.is_file() else source.resolve().name]
+    parts += [parent.name for parent in source.resolve().parents]
+    for part in parts:
+        slug = re.sub(r"[^a-z0-9]+", "-", part.lower()).strip("-")[:63].strip("-")
+        if slug == _RUNS:
+            break
+        if slug and slug not in _PLAIN_NAMES and not _NUMBERED.fullmatch(slug):
+            return slug
+    raise UsageError(f"{source}: its path has no name for the model: give one with --name")
 
 
 def uri_from(file: Path, place: Path | None) -> str:
@@ -93,6 +109,11 @@ def _weights(found: Described, sha256: Mapping[str, str], place: Path | None) ->
     if set(found.files) == {"model"}:
         return {"uri": uri_from(found.files["model"], place), "sha256": sha256["model"]}
     folder = Path(os.path.commonpath([file.parent for file in found.files.values()]))
+    if folder == folder.parent:
+        there = ", ".join(str(file) for file in found.files.values())
+        raise UsageError(
+            f"{there}: only {folder} holds them all, and a card's weights need a folder of their own: put them in one"
+        )
     files = {
         role: {"file": file.relative_to(folder).as_posix(), "sha256": sha256[role]}
         for role, file in found.files.items()

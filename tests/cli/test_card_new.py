@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from kelp.cli.exits import UsageError
 from tests.cli.conftest import run_kelp
 from tests.describe import files
 from tests.local.conftest import ROOT
@@ -89,6 +93,9 @@ def test_it_goes_where_kelp_up_looks(tmp_path: Path) -> None:
         ("runs/segment/criobe_finegrained_yolo11m/weights/best.pt", "criobe-finegrained-yolo11m"),
         ("deploy/coralsegv4/nuclio/model_weights.pt", "coralsegv4"),
         ("weights/pth-yolo-coralsegv4.pt", "pth-yolo-coralsegv4"),
+        ("runs/gridcorners/detect/train14/weights/best.pt", "gridcorners"),
+        ("work_dirs/dinov2/best_mIoU_epoch_140.pth", "dinov2"),
+        ("lagoon/training_reef.pt", "training-reef"),
     ],
 )
 def test_a_name_is_made_of_what_says_most(tmp_path: Path, path: str, name: str) -> None:
@@ -100,6 +107,53 @@ def test_a_name_is_made_of_what_says_most(tmp_path: Path, path: str, name: str) 
     assert name_from(file) == name
     if path.startswith("runs"):
         assert name_from(file.parent.parent) == name
+
+
+@pytest.mark.parametrize("path", ["runs/segment/train/weights/best.pt", "runs/detect/train-12/weights/last.pt"])
+def test_a_path_that_names_no_model_is_asked_about(tmp_path: Path, path: str) -> None:
+    """The folders above `runs` are where somebody works."""
+    file = tmp_path / "home" / path
+    file.parent.mkdir(parents=True)
+    shutil.copy(TINY / "yolo-tiny-detect.onnx", file.with_suffix(".onnx"))
+    for source in (file.with_suffix(".onnx"), file.parent):
+        done = run_kelp("card", "new", "--from", source, "-o", "-")
+        assert done.returncode == 2
+        assert "no name for the model: give one with --name" in done.stderr
+
+
+def test_files_that_only_the_disk_holds_together() -> None:
+    """The whole disk would be the card's own weights folder."""
+    from kelp.cli.card_writing import _weights
+    from kelp.cli.describing import Described
+
+    roles = {"model": Path("/data/best.pt"), "template": Path("/srv/kp_template.npy")}
+    found = Described("grid", "pose", roles, [], None, 4, None, None, "8Gi", None, [])
+    with pytest.raises(UsageError, match=r"only / holds them all.*: put them in one"):
+        _weights(found, dict.fromkeys(roles, "0"), None)
+
+
+@pytest.mark.parametrize("there", ["# Mine.\n", None])
+def test_a_card_that_cannot_be_written_leaves_what_was_there(tmp_path: Path, there: str | None) -> None:
+    target = tmp_path / "boxes.yaml"
+    if there:
+        target.write_text(there)
+    command = [sys.executable, "-m", "kelp.cli", "card", "new", "--from", TINY / "yolo-tiny-detect.onnx"]
+    done = subprocess.run(
+        [*command, "--name", "boxes", "-o", target, "--force"], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        check=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "boxes.yaml: cannot be written: File too large" in done.stderr
+    assert (target.read_text() if target.exists() else None) == there
+    assert {file.name for file in tmp_path.iterdir()} == ({"boxes.yaml"} if there else set())
+
+
+def test_a_setting_that_names_no_folder_is_said(tmp_path: Path) -> None:
+    done = run_kelp(
+        "card", "new", "--from", TINY / "yolo-tiny-detect.onnx", "--name", "a", KELP_MODELS=str(tmp_path / "models")
+    )
+    assert done.returncode == 2
+    assert "models (KELP_MODELS): no such folder: make it, or say another with -o" in done.stderr
 
 
 @pytest.mark.parametrize(

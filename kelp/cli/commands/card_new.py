@@ -19,7 +19,7 @@ def new(
     ],
     out: Annotated[
         str | None,
-        typer.Option("-o", "--out", help="the card's file or folder, - for stdout; left out: the folder of kelp up"),
+        typer.Option("-o", "--out", help="the card's file or folder, - for stdout; left out: KELP_MODELS, as kelp up"),
     ] = None,
     name: Annotated[str | None, typer.Option(help="the model's name; left out: from the path")] = None,
     version: Annotated[str | None, typer.Option(help="such as v2: the model is then NAME-v2, beside NAME")] = None,
@@ -32,6 +32,7 @@ def new(
 ) -> None:
     """Write a card for weights: runtime, task, labels, points and sha256 are read from them; nothing of them is run."""
     from kelp.card import parse_card
+    from kelp.cli.card_editing import write_card
     from kelp.cli.card_writing import Asked, card_text, name_from
     from kelp.cli.describing import describe_weights
     from kelp.weights.cache import sha256_of
@@ -45,16 +46,15 @@ def new(
         _spare(target, full, place)
     sha256 = {role: sha256_of(file) for role, file in found.files.items()}
     text = card_text(asked, found, sha256, place, beside)
-    parse_card(text, source=str(target or "card"))
+    if target is not None:
+        write_card(target, text)
+    else:
+        parse_card(text, source="card")
     for note in found.notes:
         say(f"kelp: {note}")
     if target is None:
         typer.echo(text, nl=False)
         return
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{target}: cannot be written: {error.strerror}") from None
     size = f", trained at {found.input_hw[1]} x {found.input_hw[0]}" if found.input_hw else ""
     points = f", {found.keypoints} points" if found.keypoints else ""
     labels = f", {len(found.labels)} {'label' if len(found.labels) == 1 else 'labels'}" if found.labels else ""
@@ -71,15 +71,17 @@ def _target(out: str | None, model: str) -> tuple[Path | None, Path | None]:
     if out == "-":
         return None, None
     if out is None:
-        folder = UpSettings.model_fields["models"].get_default()
-        folder = Path(_setting() or folder).expanduser()
-        folder = folder if folder.is_dir() else Path()
+        given = _setting()
+        folder = Path(given or UpSettings.model_fields["models"].get_default()).expanduser()
+        if not given and not folder.is_dir():
+            folder = Path()
     elif Path(out).is_dir() or out.endswith("/"):
         folder = Path(out)
     else:
         return Path(out).resolve().parent, Path(out)
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder")
+        named = " (KELP_MODELS)" if out is None else ""
+        raise UsageError(f"{folder}{named}: no such folder: make it, or say another with -o")
     return folder.resolve(), folder / f"{model}.yaml"
 
 
