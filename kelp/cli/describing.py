@@ -58,14 +58,13 @@ def ask(module: str, arguments: Sequence[str], *, timeout_s: float = _LONGEST_S)
         raise UsageError("'predictors' is not installed here: install kelp-platform[yolo-onnx]")
     command = [sys.executable, "-m", module, *arguments]
     # The terminal's Ctrl-C reaches both; the process leaves it to us, and so tells nothing of where it was.
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_deaf_to_interrupts)
-    try:
-        told, _ = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        raise KelpError(f"python -m {module}: no answer within {timeout_s:.0f} s") from None
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_deaf_to_interrupts) as process:
+        try:
+            told, _ = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise KelpError(f"python -m {module}: no answer within {timeout_s:.0f} s") from None
+        finally:
+            process.kill()  # where it has not ended by itself
     lines = told.strip().splitlines()
     try:
         found = json.loads(lines[-1]) if lines else None
