@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kelp.card import Card
 from kelp.detections import Predictions
 from kelp.settings.model import ModelSetting
 from predictors.common.errors import WeightsError
-from predictors.grid.matching import Matched, match
-from predictors.grid.refine import refine_corners, refine_grid
+from predictors.grid.matching import match
+from predictors.grid.shown import kept, shown, unseen_outside
 from predictors.grid.template import Template, load_template
-from predictors.model import Item, RgbImage
+from predictors.model import Item
 from predictors.yolo.model import RawImage, YoloModel
 
 _MOST_REFINED = 8
@@ -31,13 +30,15 @@ class GridModel(YoloModel):
     template explains keeps what the model said.
 
     With `refine` the points are then measured on the photograph: four corners where the inner edges of a bright frame
-    meet, crossings where bright strings do. A crossing's visibility is then the share of its four arms that is to be
-    seen. Where no such frame or grid is found, the points stay where the model saw them.
+    meet, crossings where bright strings do. The photograph has the last word: a point of which nothing is to be seen
+    there has a visibility below 0.5, and an instance's score counts by what shows of it, so that one without frame or
+    strings is none.
     """
 
     own_settings: ClassVar[tuple[ModelSetting, ...]] = (
         ModelSetting(
-            "refine", "bool", False, "measure matched points on the image itself: frame edges, or strings",
+            "refine", "bool", False,
+            "measure matched points on the image itself: frame edges, or strings; where it shows none, none is found",
             tasks=frozenset({"pose"}),
         ),
     )  # fmt: skip
@@ -74,40 +75,31 @@ class GridModel(YoloModel):
         return [replace(item, settings={**item.settings, **settings}) for item in super().warm_up_items()]
 
     def postprocess(self, raw: list[RawImage], items: Sequence[Item]) -> list[Predictions]:
-        answers = super().postprocess(raw, items)
+        # Whether there is a quadrat is told by its points, asked for or not.
+        complete = [replace(item, outputs=item.outputs | {"keypoints"}) for item in items]
         return [
             self._matched(answer, item) if item.settings["use_template_matching"] else answer
-            for answer, item in zip(answers, items, strict=True)
+            for answer, item in zip(super().postprocess(raw, complete), items, strict=True)
         ]
 
     def _matched(self, found: Predictions, item: Item) -> Predictions:
         if found.keypoints is None or self._template is None or not len(found):
             return found
         by_mark = self.card.orientation == "mark"
-        matches = [match(self._template, points, by_mark=by_mark) for points in found.keypoints]
-        keypoints = [
-            given if match is None else match.keypoints for given, match in zip(found.keypoints, matches, strict=True)
-        ]
-        if item.settings["refine"]:
+        keypoints = list(found.keypoints)
+        shares = np.zeros(len(found)) if item.settings["refine"] else np.ones(len(found))
+        for number, given in enumerate(found.keypoints):
+            matched = match(self._template, given, by_mark=by_mark)
+            if matched is None:
+                continue
+            keypoints[number] = matched.keypoints
             # The surest come first: an image shows one quadrat, seldom two.
-            for number, matched in enumerate(matches[:_MOST_REFINED]):
-                if matched is not None:
-                    keypoints[number] = self._refined(self._template, matched, item.image)
-        return replace(found, keypoints=np.stack(keypoints).astype(np.float32))
-
-    def _refined(self, template: Template, matched: Matched, image: RgbImage) -> NDArray[np.float32]:
-        keypoints = matched.keypoints.copy()
-        if len(template) == 4:
-            corners = refine_corners(image, keypoints[:, :2].astype(np.float64))
-            if corners is not None:
-                keypoints[:, :2] = corners
-            return keypoints
-        shape = self.card.grid_shape or template.shape
-        grid = None if shape is None else refine_grid(image, template.points, shape, matched.homography)
-        if grid is not None:
-            keypoints[:, :2] = grid.points
-            keypoints[:, 2] = grid.seen
-        return keypoints
+            if item.settings["refine"] and number < _MOST_REFINED:
+                measured = shown(self._template, matched, item.image, self.card.grid_shape)
+                keypoints[number], shares[number] = measured.keypoints, measured.share
+            keypoints[number] = unseen_outside(keypoints[number], found.size_hw)
+        answer = replace(found, keypoints=np.stack(keypoints).astype(np.float32))
+        return kept(answer, shares, item.settings["conf_threshold"]) if item.settings["refine"] else answer
 
     def _check_model(self, points: int, has: int | None) -> None:
         if has != points:

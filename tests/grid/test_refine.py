@@ -37,11 +37,13 @@ def test_corners_are_where_the_frames_inner_edges_meet(scenes: dict[float, Scene
     scene = scenes[turn]
     found = refine_corners(scene.image, rough(scene, 9))
     assert found is not None
-    assert np.median(np.hypot(*(found - 0.5 - scene.corners).T)) < 2
+    assert np.median(np.hypot(*(found.points - 0.5 - scene.corners).T)) < 2
+    assert found.sides == 4
+    assert found.seen.tolist() == [1, 1, 1, 1]
     # Those that went the other way round keep their order too.
     backwards = refine_corners(scene.image, rough(scene, 9)[::-1])
     assert backwards is not None
-    np.testing.assert_allclose(backwards[::-1], found, atol=0.5)
+    np.testing.assert_allclose(backwards.points[::-1], found.points, atol=0.5)
 
 
 @pytest.mark.parametrize("turn", TURNS)
@@ -111,13 +113,34 @@ def test_large_photographs_are_measured_as_well() -> None:
     assert np.median(np.hypot(*(found.points / 4 - 0.5 - scene.grid_points).T)) < 0.7
 
 
+def test_a_side_that_lies_under_sand_moves_nothing_and_is_told(scenes: dict[float, Scene]) -> None:
+    scene = scenes[0.0]
+    image = scene.image.copy()
+    covered = np.zeros(image.shape[:2], np.uint8)
+    start, end = (tuple(np.rint(corner).astype(int).tolist()) for corner in scene.corners[:2])
+    cv2.line(covered, start, end, (1,), 120)
+    image[covered > 0] = scene.image_without_grid[covered > 0]
+    given = rough(scene, 5)
+    found = refine_corners(image, given)
+    assert found is not None
+    assert found.sides == 3
+    assert found.seen.tolist() == [0.5, 0.5, 1, 1]
+    errors = np.hypot(*(found.points - 0.5 - scene.corners).T)
+    assert errors[2:].max() < 3
+    # Along the side that is to be seen they are right, across it as the model had them.
+    assert (errors[:2] <= np.hypot(*(given - 0.5 - scene.corners).T)[:2] + 3).all()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_where_there_is_no_frame_and_no_grid_nothing_is_measured(seed: int) -> None:
     bare = render(30_160 + seed, 640, grid=False)
     assert refine_grid(bare.image, TEMPLATE_GRID, GRID_SHAPE, view_of(bare.corners + 0.5)) is None
     gray = np.full((640, 640, 3), 120, np.uint8)
     assert refine_grid(gray, TEMPLATE_GRID, GRID_SHAPE, view_of(bare.corners + 0.5)) is None
-    assert refine_corners(gray, bare.corners + 0.5) is None
+    noise = np.random.default_rng(seed).integers(0, 256, (640, 640, 3)).astype(np.uint8)
+    for image in (bare.image, gray, noise):
+        assert refine_corners(image, bare.corners + 0.5) is None
+        assert refine_corners(image, TEMPLATE_CORNERS * 560 + 40) is None
 
 
 def test_points_outside_the_picture_or_in_one_place_are_left_alone() -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 
-from demo.reef import HELD_OUT_SEEDS
+from demo.reef import HELD_OUT_SEEDS, render
 from demo.training.offline import prepare
+from demo.training.pose.measure import Errors, best, cases, served
 from demo.training.recipes import GRIDCORNERS, GRIDPOSE, PoseRecipe
 from kelp.card import load_card
+from kelp.detections import Predictions
 from kelp.errors import KelpError
+from predictors.grid.model import GridModel
+from predictors.model import Item
 from predictors.registry import make_model
 
 SIZE = 1280
@@ -28,8 +34,6 @@ def _offline(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.mark.parametrize("recipe", BOTH)
 def test_points_of_held_out_quadrats_are_found(recipe: PoseRecipe) -> None:
     """The floor is that of 1920 pixels, at two thirds of the size."""
-    from demo.training.pose.measure import Errors, best, cases, served
-
     model = served(recipe, recipe.into / f"{recipe.name}.onnx")
     errors = Errors()
     for seed in HELD_OUT_SEEDS[100:102]:
@@ -41,17 +45,67 @@ def test_points_of_held_out_quadrats_are_found(recipe: PoseRecipe) -> None:
     assert figures["in_right_slot"] >= 0.95
 
 
+def without_a_quadrat() -> dict[str, NDArray[np.uint8]]:
+    reef = render(HELD_OUT_SEEDS[105], SIZE, grid=False).image
+    noise = np.random.default_rng(1).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    return {
+        "black": np.zeros((300, 300, 3), np.uint8),
+        "gray": np.full((480, 640, 3), 127, np.uint8),
+        "one pixel": np.full((1, 1, 3), 90, np.uint8),
+        "noise": noise,
+        "reef": reef,
+        "colonies": np.ascontiguousarray(reef[200:700, 300:1000]),
+    }
+
+
+@pytest.mark.parametrize("recipe", BOTH)
+def test_nothing_is_found_where_the_picture_shows_no_quadrat(recipe: PoseRecipe) -> None:
+    """The network itself names points in any picture, and is sure of them."""
+    model = served(recipe, recipe.into / f"{recipe.name}.onnx")
+    for name, image in without_a_quadrat().items():
+        for outputs in ({"keypoints"}, {"box"}):
+            assert len(found_in(model, image, conf_threshold=0.25, outputs=outputs)) == 0, name
+        guessed = found_in(model, image, conf_threshold=0.0)
+        assert guessed.keypoints is not None
+        assert guessed.score.tolist() == [0], name
+        assert guessed.keypoints[..., 2].max() == 0, name
+
+
+def test_corners_that_were_measured_are_seen_and_as_sure_as_the_network() -> None:
+    model = served(GRIDCORNERS, GRIDCORNERS.into / f"{GRIDCORNERS.name}.onnx")
+    (_, case), *_ = cases(GRIDCORNERS, HELD_OUT_SEEDS[104], SIZE)
+    measured, unmeasured = (found_in(model, case.image, refine=refine) for refine in (True, False))
+    assert measured.keypoints is not None
+    assert measured.keypoints[0, :, 2].min() >= 0.5
+    np.testing.assert_array_equal(measured.score, unmeasured.score)
+
+
 @pytest.mark.parametrize("recipe", BOTH)
 @pytest.mark.parametrize("ending", ["onnx", "pt"])
 def test_both_engines_see_the_same(recipe: PoseRecipe, ending: str) -> None:
-    from demo.training.pose.measure import best, cases, served
-
     (_, case), *_ = cases(recipe, HELD_OUT_SEEDS[110], 640)
     expected = best(served(recipe, recipe.into / f"{recipe.name}.onnx"), case.image, refine=False)
     found = best(served(recipe, recipe.into / f"{recipe.name}.{ending}"), case.image, refine=False)
     assert expected is not None
     assert found is not None
     np.testing.assert_allclose(found, expected, atol=0.5)
+
+
+def found_in(
+    model: GridModel,
+    image: NDArray[np.uint8],
+    *,
+    refine: bool = True,
+    conf_threshold: float = 0.25,
+    outputs: Iterable[str] = ("keypoints",),
+) -> Predictions:
+    settings = {
+        "conf_threshold": conf_threshold, "iou_threshold": 0.5, "max_detections": 1, "use_template_matching": True,
+        "refine": refine,
+    }  # fmt: skip
+    items = [Item(image, settings, frozenset(outputs))]
+    (found,) = model.postprocess(model.predict(model.preprocess(items)), items)
+    return found
 
 
 def moved(recipe: PoseRecipe, folder: Path) -> dict[str, object]:
@@ -103,9 +157,6 @@ def test_a_template_of_another_length_is_named(tmp_path: Path, template: str, co
 
 
 def test_a_card_without_refine_serves_points_as_the_model_saw_them() -> None:
-    from demo.training.pose.measure import cases, served
-    from predictors.model import Item
-
     model = served(GRIDCORNERS, GRIDCORNERS.into / f"{GRIDCORNERS.name}.onnx")
     (setting,) = (setting for setting in model.own_settings if setting.name == "refine")
     assert setting.default is False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,13 +25,28 @@ _LEAST_STEP = 8.0
 _INNERMOST = 0.55
 _LEAST_SUPPORT = 0.35
 _MOST_MOVED = 0.3
+_LEAST_EFFECT = 0.9
+"""By how many of its own standard deviations a pipe must be brighter than the ground along an edge: sand, corals and
+noise, searched for the best line, stay below 0.85; frames begin at 1.0, whatever their contrast."""
+_LEAST_SPREAD = 4.0
+_LEAST_INSIDE = 0.5
 
 
-def refine_corners(image: NDArray[np.uint8], corners: Points) -> Points | None:
+@dataclass(frozen=True)
+class Corners:
+    """points: float64 [4, 2], x y in pixels, half-open; seen: float64 [4], the share of the two sides meeting there
+    whose edge is to be seen: 0, 0.5 or 1; sides: how many of the four sides are to be seen."""
+
+    points: Points
+    seen: NDArray[np.float64]
+    sides: int
+
+
+def refine_corners(image: NDArray[np.uint8], corners: Points) -> Corners | None:
     """Corners [4, 2] (x, y in pixels, half-open) moved to where the frame's inner edges meet.
 
-    image: uint8 [H, W, 3], RGB; corners: in turn clockwise or anticlockwise, to about 10 % of a side. None where the
-    edges of a bright frame are not to be seen.
+    image: uint8 [H, W, 3], RGB; corners: in turn clockwise or anticlockwise, to about 10 % of a side. A side whose edge
+    is not to be seen stays where `corners` have it. None where no side of a bright frame is to be seen.
     """
     side = float(np.mean(np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)))
     if side < 32 or not np.isfinite(side):
@@ -38,20 +55,25 @@ def refine_corners(image: NDArray[np.uint8], corners: Points) -> Points | None:
     rough = corners * scale - 0.5
     side *= scale
     edges = [_edge(gray, rough, number, side) for number in range(4)]
-    found = []
+    shown = np.array([edge is not None for edge in edges])
+    if not shown.any():
+        return None
+    seen = (shown + np.roll(shown, 1).astype(np.float64)) / 2
+    found = rough.copy()
     for number in range(4):
-        before, after = edges[number - 1], edges[number]
-        if before is None or after is None:
-            return None
+        before, after = (
+            edges[edge] or (rough[edge], rough[(edge + 1) % 4]) for edge in ((number - 1) % 4, number)
+        )  # fmt: skip
         place = _meeting(before, after)
         if place is None or np.hypot(*(place - rough[number])) > _MOST_MOVED * side:
-            return None
-        found.append(place)
-    return np.asarray((np.array(found) + 0.5) / scale, np.float64)
+            seen[number] = 0.0
+        elif seen[number] > 0:
+            found[number] = place
+    return Corners(np.asarray((found + 0.5) / scale, np.float64), seen, int(shown.sum()))
 
 
 def _edge(gray: NDArray[np.uint8], corners: Points, number: int, side: float) -> tuple[Points, Points] | None:
-    """Two points of the pipe's inner edge between corner `number` and the next."""
+    """Two points of the pipe's inner edge between corner `number` and the next; None where no pipe is to be seen."""
     start, end = corners[number], corners[(number + 1) % 4]
     inward = corners.mean(axis=0) - (start + end) / 2
     normal = np.array([start[1] - end[1], end[0] - start[0]]) / np.hypot(*(end - start))
@@ -81,7 +103,19 @@ def _edge(gray: NDArray[np.uint8], corners: Points, number: int, side: float) ->
         support = float((counted > 0.3).mean())
     if support < _LEAST_SUPPORT:
         return None
+    if not _is_pipe(gray, spots + (rows @ line)[:, None] * normal, normals, side):
+        return None
     return spots[0] + line[0] * normal, spots[-1] + line[1] * normal
+
+
+def _is_pipe(gray: NDArray[np.uint8], edge: Points, normals: Points, side: float) -> bool:
+    """Whether it is brighter on the outer side of the places `edge` [P, 2] throughout, not by chance here and there."""
+    beside = np.arange(1.0, max(3.0, _GROUND * side) + 1)
+    contrast = (across(gray, edge, normals, -beside) - across(gray, edge, normals, beside)).mean(axis=1)
+    contrast = contrast[np.isfinite(contrast)]
+    if len(contrast) < _LEAST_INSIDE * len(edge):
+        return False
+    return float(contrast.mean()) >= _LEAST_EFFECT * max(float(contrast.std()), _LEAST_SPREAD)
 
 
 def _innermost(steps: Floats) -> tuple[NDArray[np.float64], Floats]:
