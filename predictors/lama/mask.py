@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kelp.errors import InvalidImage
+from predictors.lama.grid import check_grid
 
 _SHIFT = 4
 _FARTHEST = float(1 << 20)
@@ -21,12 +22,13 @@ def grid_mask(
     """uint8 [H, W], 1 on the lines along rows and columns of `points` [rows · columns, 2] (x, y in pixels, row by row).
 
     Points are half-open: the first pixel's middle is at 0.5. Lines are `width_px` pixels wide and run on to the
-    picture's border. InvalidImage for points that span no grid.
+    picture's border. InvalidImage for points that span no grid, stand in another order, or lie beside the picture.
     """
     rows, columns = grid_shape
     grid = np.asarray(points, np.float64).reshape(rows, columns, 2)
     if np.abs(grid).max() > _FARTHEST:
         raise InvalidImage(f"grid_points: expected pixels of the image, got {np.abs(grid).max():.3g}")
+    check_grid(grid, size_hw)
     # OpenCV counts from the middle of the first pixel.
     grid = grid - 0.5
     mask = np.zeros(size_hw, np.uint8)
