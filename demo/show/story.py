@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from rich.markup import escape
 
 from demo.reef import DEMO_SEEDS, render
 from demo.show.chain import CORNERS, GRID, LINE_WIDTH, REMOVAL, Chain, Quadrat
+from demo.show.painters import painters
 from demo.show.person import Person
 from demo.show.pictures import Colors, jpeg_of, label_colors
 from demo.show.processes import Processes
@@ -53,10 +53,10 @@ def play(out: Path, console: Console, *, stay: bool = False, torch: bool = False
     out.mkdir(parents=True)
     last = TORCH_MODEL if torch else MODEL
     models = (CORNERS, GRID, REMOVAL, last)
-    with ProcessPoolExecutor(max_workers=2) as painters, Processes(out) as processes, ExitStack() as at_the_end:
+    with painters(2) as pool, Processes(out) as processes, ExitStack() as at_the_end:
         # Whoever interrupts the demo need not wait for pictures that nobody will see.
-        at_the_end.callback(painters.shutdown, cancel_futures=True)
-        scenes = [painters.submit(render, seed, SIZE) for seed in DEMO_SEEDS[:QUADRATS]]
+        at_the_end.callback(pool.shutdown, cancel_futures=True)
+        scenes = [pool.submit(render, seed, SIZE) for seed in DEMO_SEEDS[:QUADRATS]]
         secret = secrets.token_hex(16)
         with console.status("starting CVAT (stand-in), the bridge and kelp up"):
             cards, addresses = set_up(out, processes, secret, models, "pt" if torch else "onnx")
