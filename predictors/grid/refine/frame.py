@@ -25,9 +25,11 @@ _LEAST_STEP = 8.0
 _INNERMOST = 0.55
 _LEAST_SUPPORT = 0.35
 _MOST_MOVED = 0.3
-_LEAST_EFFECT = 0.9
-"""By how many of its own standard deviations a pipe must be brighter than the ground along an edge: sand, corals and
-noise, searched for the best line, stay below 0.85; frames begin at 1.0, whatever their contrast."""
+_SURE, _LIKELY = 0.9, 0.6
+"""By how many of its own standard deviations a pipe is brighter than the ground along an edge, whatever the contrast:
+sand, corals and noise, searched for the best line, stay below 0.85, nineteen times of twenty below 0.6. Where two sides
+are surely a frame's, the others need only be likely: bright sand and corals over a pipe leave that much."""
+_LEAST_SURE = 2
 _LEAST_SPREAD = 4.0
 _LEAST_INSIDE = 0.5
 
@@ -55,15 +57,16 @@ def refine_corners(image: NDArray[np.uint8], corners: Points) -> Corners | None:
     rough = corners * scale - 0.5
     side *= scale
     edges = [_edge(gray, rough, number, side) for number in range(4)]
-    shown = np.array([edge is not None for edge in edges])
+    effect = np.array([edge.effect for edge in edges])
+    shown = effect >= (_LIKELY if (effect >= _SURE).sum() >= _LEAST_SURE else _SURE)
     if not shown.any():
         return None
     seen = (shown + np.roll(shown, 1).astype(np.float64)) / 2
     found = rough.copy()
     for number in range(4):
         before, after = (
-            edges[edge] or (rough[edge], rough[(edge + 1) % 4]) for edge in ((number - 1) % 4, number)
-        )  # fmt: skip
+            edges[at].line if shown[at] else (rough[at], rough[(at + 1) % 4]) for at in ((number - 1) % 4, number)
+        )
         place = _meeting(before, after)
         if place is None or np.hypot(*(place - rough[number])) > _MOST_MOVED * side:
             seen[number] = 0.0
@@ -72,8 +75,16 @@ def refine_corners(image: NDArray[np.uint8], corners: Points) -> Corners | None:
     return Corners(np.asarray((found + 0.5) / scale, np.float64), seen, int(shown.sum()))
 
 
-def _edge(gray: NDArray[np.uint8], corners: Points, number: int, side: float) -> tuple[Points, Points] | None:
-    """Two points of the pipe's inner edge between corner `number` and the next; None where no pipe is to be seen."""
+@dataclass(frozen=True)
+class _Edge:
+    """line: two points of a pipe's inner edge; effect: by how many standard deviations the pipe stands out there."""
+
+    line: tuple[Points, Points]
+    effect: float
+
+
+def _edge(gray: NDArray[np.uint8], corners: Points, number: int, side: float) -> _Edge:
+    """What is most like the pipe's inner edge between corner `number` and the next."""
     start, end = corners[number], corners[(number + 1) % 4]
     inward = corners.mean(axis=0) - (start + end) / 2
     normal = np.array([start[1] - end[1], end[0] - start[0]]) / np.hypot(*(end - start))
@@ -101,21 +112,20 @@ def _edge(gray: NDArray[np.uint8], corners: Points, number: int, side: float) ->
         moved, counted = solve(rows[dark], offset, (height > _LEAST_STEP).astype(np.float64), 0.4)
         line = line + moved
         support = float((counted > 0.3).mean())
-    if support < _LEAST_SUPPORT:
-        return None
-    if not _is_pipe(gray, spots + (rows @ line)[:, None] * normal, normals, side):
-        return None
-    return spots[0] + line[0] * normal, spots[-1] + line[1] * normal
+    found = spots + (rows @ line)[:, None] * normal
+    effect = _effect(gray, found, normals, side) if support >= _LEAST_SUPPORT else 0.0
+    return _Edge((found[0], found[-1]), effect)
 
 
-def _is_pipe(gray: NDArray[np.uint8], edge: Points, normals: Points, side: float) -> bool:
-    """Whether it is brighter on the outer side of the places `edge` [P, 2] throughout, not by chance here and there."""
+def _effect(gray: NDArray[np.uint8], edge: Points, normals: Points, side: float) -> float:
+    """How much brighter it is on the outer side of the places `edge` [P, 2], in standard deviations along it: high
+    where it is so throughout, not by chance here and there. 0 where most of the edge is off the picture."""
     beside = np.arange(1.0, max(3.0, _GROUND * side) + 1)
     contrast = (across(gray, edge, normals, -beside) - across(gray, edge, normals, beside)).mean(axis=1)
     contrast = contrast[np.isfinite(contrast)]
     if len(contrast) < _LEAST_INSIDE * len(edge):
-        return False
-    return float(contrast.mean()) >= _LEAST_EFFECT * max(float(contrast.std()), _LEAST_SPREAD)
+        return 0.0
+    return float(contrast.mean()) / max(float(contrast.std()), _LEAST_SPREAD)
 
 
 def _innermost(steps: Floats) -> tuple[NDArray[np.float64], Floats]:
