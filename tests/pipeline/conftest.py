@@ -5,7 +5,6 @@ Pointed at a real CVAT by the environment (tests/support/cvat.py), the same test
 
 from __future__ import annotations
 
-import socket
 import sys
 import uuid
 from collections.abc import Iterator
@@ -19,9 +18,9 @@ import yaml
 from tests.cli.conftest import Done, run_kelp
 from tests.local.conftest import Up, starter, write_card
 from tests.support.cvat import SECRET, Cvat, CvatServer, cvat, cvat_server
-from tests.support.predictor import NUMPY_RUNTIME
+from tests.support.predictor import NUMPY_RUNTIME, free_port
 
-__all__ = ["cvat", "cvat_server"]
+__all__ = ["cvat", "cvat_server", "free_port"]
 
 NOBODY = "http://127.0.0.1:9"
 CORNERS = {"name": "quadrat", "type": "skeleton", "sublabels": [{"name": str(i)} for i in range(1, 5)]}
@@ -40,13 +39,6 @@ def write_cards(folder: Path) -> None:
     write_card(folder, "nameless", labels=[])
     write_card(folder, "painter", task="inpaint", labels=[], grid_shape=[9, 13])
     write_card(folder, "broken", weights={"uri": "no-such-file.bin"})
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import httpx
 import yaml
 
 ROOT = Path(__file__).parents[2]
+_ANY = random.SystemRandom()
 NUMPY_RUNTIME = {"KELP_RUNTIMES": "numpy=tests.support.numpy_model:create"}
 
 
@@ -126,11 +129,16 @@ class Predictor:
                 raise
 
 
-def free_port() -> int:
-    """A port that is free now, for programs that cannot be told to take any."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that is free now, for programs that cannot be told to take any.
+
+    Below those that the system gives to outgoing connections (from 32768), one of which might take it meanwhile.
+    """
+    while True:
+        port = _ANY.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 def wait_for(condition: Any, timeout_s: float = 20.0, every_s: float = 0.01) -> None:
