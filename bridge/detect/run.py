@@ -23,6 +23,7 @@ from bridge.detect.wake import Waking
 from bridge.events.parameters import DetectParameters
 from bridge.log import boundary
 from bridge.models.card import ModelCard
+from bridge.models.suited import unsuited
 from bridge.runs.endings import RunEnds
 from bridge.runs.reins import Reins
 from bridge.runs.services import Live, Services
@@ -68,6 +69,8 @@ class Detection:
         self._model.begin()
         reading = read_job(self._services.cvat, self._job_id, self._task_id)
         work, card = await asyncio.gather(reading, self._model.card())
+        if (reason := unsuited(card, self._row.kind)) is not None:
+            raise RunEnds("failed", reason)
         resolution = self._converter(work, card).resolution(card.labels, found_by(card.task))
         if card.labels and (reason := resolution.why_nothing([label.name for label in work.labels])):
             raise RunEnds("failed", reason)

@@ -98,7 +98,7 @@ class TaskHook:
 
     async def check(self, parameters: TaskParameters) -> None:
         if parameters.model:
-            await self._catalog.check_model(parameters.model)
+            await self._catalog.check_model(parameters.model, self.kind)
 
     def run(self, event: Event, parameters: TaskParameters) -> NewRun:
         (cause,) = event.triggers

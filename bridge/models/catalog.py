@@ -14,6 +14,7 @@ from bridge.events.label_names import with_labels_of
 from bridge.events.parameters import DetectParameters
 from bridge.models.card import START_TIMEOUT_S, ModelCard
 from bridge.models.source import Models
+from bridge.models.suited import unsuited
 from bridge.store.bulk import insert_many
 from bridge.store.database import Database
 from bridge.store.tables import models as seen_models
@@ -81,10 +82,10 @@ class Catalog:
         await asyncio.shield(self._refreshing)
 
     async def check(self, parameters: DetectParameters) -> None:
-        """NotFound for a model that was never seen, InvalidRequest for labels that its card does not list; both only
-        while the list is fresh. Anything else is given its chance, and its run judges.
+        """What `check_model` says, and InvalidRequest for labels that the model's card does not list; only while the
+        list is fresh. Anything else is given its chance, and its run judges.
         """
-        await self.check_model(parameters.model)
+        await self.check_model(parameters.model, "detect")
         if parameters.label_map or parameters.labels is not None:
             await self._check_labels(parameters)
 
@@ -92,18 +93,33 @@ class Catalog:
         _, card = self._cards.get(parameters.model, (0.0, None))
         if card is not None and (not card.labels or _fits(card, parameters)):
             return
-        # As the refusal is final, it is by the card of now, or not at all.
-        if not self.is_fresh or self.problem is not None:
-            return
-        try:
-            card = await asyncio.wait_for(self.card(parameters.model), LOOK_AGAIN_S)
-        except (KelpError, TimeoutError):
-            return
-        if card.labels:
+        card = await self._card_of_now(parameters.model)
+        if card is not None and card.labels:
             with_labels_of(card.labels, parameters)
 
-    async def check_model(self, model: str) -> None:
-        """NotFound for a model that was never seen, while the list is fresh."""
+    async def check_model(self, model: str, kind: str) -> None:
+        """NotFound for a model that was never seen, InvalidRequest for one whose card says that it can do no run of
+        `kind`; both only while the list is fresh.
+        """
+        await self._check_name(model)
+        _, card = self._cards.get(model, (0.0, None))
+        if card is None or unsuited(card, kind) is None:
+            return  # one that could not be read with the list is not waited for: the run judges
+        card = await self._card_of_now(model)
+        if card is not None and (reason := unsuited(card, kind)) is not None:
+            others = [other.name for other in self.cards if other.task is not None and unsuited(other, kind) is None]
+            raise InvalidRequest(f"{reason}; models that do: {', '.join(others) or 'none'}", code="unsuited_model")
+
+    async def _card_of_now(self, model: str) -> ModelCard | None:
+        """What a refusal may go by: as that is final, it is the card of now, or none at all."""
+        if not self.is_fresh or self.problem is not None:
+            return None
+        try:
+            return await asyncio.wait_for(self.card(model), LOOK_AGAIN_S)
+        except (KelpError, TimeoutError):
+            return None
+
+    async def _check_name(self, model: str) -> None:
         if model in self.known:
             return
         never = self._tried_at == float("-inf")

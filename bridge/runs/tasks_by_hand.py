@@ -94,7 +94,7 @@ async def _parameters(services: Services, request: TaskRequest) -> TaskParameter
         pairs.append(("model_name", request.model))
     parameters = parse_task_parameters(request.kind, pairs, uuid.uuid4().hex if request.again else "")
     if parameters.model:
-        await services.catalog.check_model(parameters.model)
+        await services.catalog.check_model(parameters.model, request.kind)
     return parameters
 
 

@@ -19,6 +19,7 @@ from bridge.detect.reading import why_refused
 from bridge.detect.wake import Waking
 from bridge.events.task_parameters import TaskParameters
 from bridge.log import boundary
+from bridge.models.suited import unsuited
 from bridge.runs.endings import RunEnds, reason_of
 from bridge.runs.reins import Reins
 from bridge.runs.services import Live, Services
@@ -164,8 +165,8 @@ class Making:
         card = None
         if self._model is not None:
             card = await self._model.card()
-            if card.task not in {None, "inpaint"}:
-                raise RunEnds("failed", f"{card.name} removes no grids: its task is {card.task}")
+            if (reason := unsuited(card, self._row.kind)) is not None:
+                raise RunEnds("failed", reason)
         cards = self._services.catalog.cards
         return await make_plan(self._services.cvat, self._task_id, self._parameters, cards, card)
 

@@ -106,7 +106,7 @@ def test_what_the_model_has_no_answer_for_is_left_out_or_leaves_no_task(cvat: Cv
         assert (ended["state"], ended["reason"]) == ("skipped", f"task {made.the_made()['id']} exists")
 
 
-def test_an_unknown_model_and_one_that_removes_no_grids_are_told(
+def test_an_unknown_model_and_one_that_removes_no_grids_are_refused_before_there_is_a_run(
     cvat: Cvat, cvat_server: CvatServer, bridge: BridgeProcess, predictor: Predictor, folder: Path
 ) -> None:
     with source(cvat, photographs(1), label=GRID) as made:
@@ -114,18 +114,32 @@ def test_an_unknown_model_and_one_that_removes_no_grids_are_told(
         body = {"kind": "remove-grid", "task": made.id, "target": made.target, "model": "pth-llama"}
         answer = bridge.post("/api/v1/runs", body)
         assert (answer.status_code, "pth-lama" in answer.json()["error"]) == (404, True)
+        says = "numpy-reef removes no grids: its task is segment; models that do: none"
         with BridgeProcess(folder, cvat=cvat_server, v2_url=predictor.url) as other:
-            run = ask(other, made, model="numpy-reef")
-            assert (run["state"], run["reason"]) == ("failed", "numpy-reef removes no grids: its task is segment")
+            wait_for(lambda: other.ready()[0] == 200)
+            for dry in (True, False):
+                answer = other.post("/api/v1/runs", {**body, "model": "numpy-reef", "dry_run": dry})
+                assert (answer.status_code, answer.json()["error"]) == (400, says)
+            path = f"{PATH}?target_proj_id={made.target}&model_name=numpy-reef"
+            address = other.webhook_url("").partition("/detect")[0] + path
+            webhook = cvat.webhook(made.task.project, address, ("update:job",), secret=SECRET)
+            pinged = cvat.call("POST", f"/api/webhooks/{webhook}/ping")
+            assert (pinged["status_code"], says in pinged["response"]) == (400, True)
+            assert other.runs(task=made.id) == []
+
+
+def test_a_model_that_removes_grids_annotates_nothing(cvat: Cvat, bridge: BridgeProcess) -> None:
+    with source(cvat, photographs(1), label=GRID) as made:
+        answer = bridge.post("/api/v1/runs", {"model": "pth-lama", "task": made.id})
+        assert answer.status_code == 400
+        assert answer.json()["error"] == "pth-lama annotates no jobs: its task is inpaint; models that do: none"
 
 
 def test_the_next_stages_model_is_woken_while_frames_are_made(cvat: Cvat, bridge: BridgeProcess) -> None:
     with source(cvat, photographs(2), label=GRID) as made:
         made.mark_all(2, POINTS)
-        # As if pth-lama annotated the new task's jobs: it is the only model here.
+        # As if pth-lama annotated the new task's jobs, which is refused later: it is the only model here.
         cvat.webhook(made.target, bridge.webhook_url("model_name=pth-lama&on=created"), ("create:job",))
         run = ask(bridge, made)
         assert run["state"] == "completed"
         bridge.wait_log("next_stage_woken", project=made.target, model="pth-lama")
-        (follower,) = wait_for(lambda: bridge.runs(task=run["target"]["task"]))
-        assert (follower["kind"], follower["cause"]) == ("detect", "created")
