@@ -121,8 +121,8 @@ class Detection:
             return "failed", f"no frame could be answered; {first}"
         return "completed_with_errors", f"{len(failed)} of {len(finished)} frames were set aside; {first}"
 
-    async def give_up(self) -> None:
-        """Nothing: what is written before the end stays."""
+    async def give_up(self) -> str:
+        return "what was written before stays"
 
     async def why_failed(self, error: BaseException) -> str:
         """What ended the run, for people."""

@@ -53,6 +53,11 @@ class AskedRuns(BaseModel):
     urls: list[str]
     batch: str | None
     skipped: dict[int, str] = Field(description="job → why it gets no run")
+    found: dict[str, str] = Field(
+        {},
+        description="equal runs that were there already → the state they were in; those failed, cancelled or skipped "
+        "are queued once more; cancelling: it is being stopped just now, ask again once it is",
+    )
     would: dict[str, Any] | None = Field(None, description="answer to a dry run: what would be done, frame by frame")
 
 
@@ -91,12 +96,14 @@ def router(services: Services, on_new: Callable[[], None]) -> APIRouter:
             asked = await tasks_by_hand.ask(services, _task_request(new))
         else:
             asked = await by_hand.ask(services, _request(new))
-        if asked.is_new:
+        if asked.to_do:
             on_new()
         else:
             response.status_code = 200
         urls = [f"{base}/api/v1/runs/{run_id}" for run_id in asked.runs]
-        return AskedRuns(runs=list(asked.runs), urls=urls, batch=asked.batch, skipped=dict(asked.skipped))
+        return AskedRuns(
+            runs=list(asked.runs), urls=urls, batch=asked.batch, skipped=dict(asked.skipped), found=dict(asked.found)
+        )
 
     @routes.get("")
     async def find(

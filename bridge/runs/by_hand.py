@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bridge.cvat.errors import CvatGone, CvatRefused
@@ -17,7 +18,8 @@ from bridge.events.parameters import DetectParameters, parse_parameters
 from bridge.runs.endings import RunEnds
 from bridge.runs.limits import BATCH, INTERACTIVE
 from bridge.runs.services import Services
-from bridge.store.intake import NewRun
+from bridge.store import runs
+from bridge.store.intake import PATIENCE_S, NewRun
 from kelp import tracing
 from kelp.errors import BadGateway, Conflict, Forbidden, InvalidRequest, NotFound
 
@@ -42,12 +44,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The runs that answer a request. skipped: job → why it gets none; is_new: whether any run is."""
+    """The runs that answer a request. skipped: job → why it gets none; found: of those that were there already, the
+    state that each was in (`cancelling`: just being stopped); to_do: whether any of them was queued."""
 
     runs: Sequence[str]
     skipped: Mapping[int, str]
     batch: str | None
-    is_new: bool
+    found: Mapping[str, str]
+    to_do: bool
 
 
 async def ask(services: Services, request: Request) -> Asked:
@@ -78,8 +82,20 @@ async def _asked(services: Services, request: Request) -> Asked:
             wanted.append(_run(services, request, job, parameters, batch))
     if not wanted:
         raise Conflict("; ".join(skipped.values()) or "there is no job to annotate", code="nothing_to_do")
-    is_new = await asyncio.gather(*(services.intake.accept(run) for run in wanted))
-    return Asked([run.id for run in wanted], skipped, batch, any(is_new))
+    return await write_down(services, wanted, skipped, batch)
+
+
+async def write_down(
+    services: Services, wanted: Sequence[NewRun], skipped: Mapping[int, str], batch: str | None
+) -> Asked:
+    """Have the runs done. Equal ones that failed, or were cancelled or skipped, are taken up again as by a retry:
+    unlike a delivery that comes twice, a person who asks again wants it done.
+    """
+    new = await asyncio.gather(*(services.intake.accept(run) for run in wanted))
+    known = [run.id for run, is_new in zip(wanted, new, strict=True) if not is_new]
+    found = await services.database.write(partial(runs.take_up, ids=known), patience_s=PATIENCE_S) if known else {}
+    to_do = any(new) or not runs.UNDONE.isdisjoint(found.values())
+    return Asked([run.id for run in wanted], skipped, batch, found, to_do)
 
 
 def _parameters(services: Services, request: Request) -> DetectParameters:

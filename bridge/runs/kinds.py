@@ -22,8 +22,9 @@ class Work(Protocol):
     async def verdict(self) -> tuple[str, str | None]:
         """State and reason at the end of all steps."""
 
-    async def give_up(self) -> None:
-        """The run ends as failed or cancelled: take away what must not stay half done."""
+    async def give_up(self) -> str:
+        """The run ends as failed or cancelled: take away what must not stay half done. What becomes of what was done,
+        for people."""
 
     async def why_failed(self, error: BaseException) -> str:
         """What ended a step, for people."""

@@ -31,7 +31,7 @@ class Reins:
         if time.monotonic() > self._services.lease_until:
             raise ClaimLost(self._claim.run_id)
         if self._live.cancelled:
-            raise RunEnds("cancelled", "cancelled; what was written before stays")
+            raise RunEnds("cancelled", "cancelled")
 
     async def pause(self, seconds: float) -> None:
         """Sleep, unless the run must stop."""

@@ -11,7 +11,7 @@ from typing import Any
 from bridge.cvat.errors import CvatGone, CvatRefused
 from bridge.events.key import manual_key
 from bridge.events.task_parameters import TaskKind, TaskParameters, parse_task_parameters
-from bridge.runs.by_hand import Asked, refusal
+from bridge.runs.by_hand import Asked, refusal, write_down
 from bridge.runs.endings import RunEnds
 from bridge.runs.limits import BATCH
 from bridge.runs.services import Services
@@ -62,7 +62,7 @@ async def ask(services: Services, request: TaskRequest) -> Asked:
             created_at=time.time(),
             trace=tracing.traceparent(),
         )
-        return Asked([run.id], {}, None, await services.intake.accept(run))
+        return await write_down(services, [run], {}, None)
 
 
 async def preview(services: Services, request: TaskRequest) -> dict[str, Any]:

@@ -125,7 +125,9 @@ async def _finish(services: Services, work: Work, claim: Claim, ended: list[str 
     state, reason = ended if ended is not None else await work.verdict()
     assert state is not None
     if state in {"failed", "cancelled"}:
-        await work.give_up()
+        left = await work.give_up()
+        if state == "cancelled":
+            reason = f"{reason}; {left}"
     await services.database.write(partial(runs.finish, claim=claim, state=state, reason=reason))
     log.event("run_ended", run=claim.run_id, state=state, reason=reason)
     boundary("run_ended", run=claim.run_id)

@@ -15,6 +15,9 @@ from bridge.store.claims import Claim
 from bridge.store.tables import FINISHED, UNFINISHED, frames, is_active, is_queued, runs
 from kelp.errors import Conflict, NotFound
 
+# Ended, and nothing or not all was done: whoever asks for the same wants it done.
+UNDONE = frozenset({"failed", "cancelled", "skipped"})
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:
@@ -117,8 +120,23 @@ def retry(connection: sa.Connection, run_id: str, *, again: bool) -> int:
         raise Conflict("the run is completed; ask for it `again` to infer anew", code="run_finished")
     if again and row.kind != "detect":
         raise Conflict("another task is made by asking for a new run with `again`", code="another_task")
-    # What was set aside gets another chance; what was answered is kept.
-    connection.execute(sa.delete(frames).where(frames.c.run_id == run_id, frames.c.error.is_not(None)))
+    return _queue_again(connection, row, again)
+
+
+def take_up(connection: sa.Connection, ids: Collection[str]) -> dict[str, str]:
+    """Queue those of `ids` once more that had ended without having done their work; the state that each was in.
+
+    One that is just being stopped is left alone and told as `cancelling`.
+    """
+    found = {}
+    for row in [get(connection, run_id) for run_id in ids]:
+        found[row.id] = "cancelling" if row.cancel and row.state in UNFINISHED else str(row.state)
+        if row.state in UNDONE:
+            _queue_again(connection, row, again=False)
+    return found
+
+
+def _queue_again(connection: sa.Connection, row: sa.Row[Any], again: bool) -> int:
     values = {
         "state": "queued",
         "frames_failed": 0,
@@ -131,7 +149,11 @@ def retry(connection: sa.Connection, run_id: str, *, again: bool) -> int:
         "executor": None,
         "updated_at": time.time(),
     }
-    connection.execute(sa.update(runs).where(runs.c.id == run_id).values(**values))
+    # Of two who ask at once, the second must not queue what is at work by then.
+    still = runs.c.id == row.id, runs.c.state == row.state, runs.c.attempt == row.attempt
+    if connection.execute(sa.update(runs).where(*still).values(**values)).rowcount:
+        # What was set aside gets another chance; what was answered is kept.
+        connection.execute(sa.delete(frames).where(frames.c.run_id == row.id, frames.c.error.is_not(None)))
     return int(values["attempt"])
 
 

@@ -23,6 +23,7 @@ from bridge.store.outputs import Output, Place
 from bridge.tasks.plan import Plan
 
 _POLL_S, _LONGEST_POLL_S = 0.5, 10.0
+NOTHING_MADE = "nothing was made"
 # A request that was made and is nowhere: somebody cancelled it.
 _LOOKS_FOR_REQUEST = 5
 # However large a task is, CVAT has made its frames by then.
@@ -108,17 +109,23 @@ class OutputTask:
         await self._write(outputs.finish)
         boundary("output_finished", run=self._claim.run_id)
 
-    async def give_up(self) -> bool:
-        """Take an unfinished task of this run away again; False where it stays, because CVAT is filling it."""
+    async def give_up(self) -> tuple[str, bool]:
+        """Take an unfinished task of this run away again, unless CVAT is filling it. What has become of it, for people,
+        and whether it is gone.
+        """
         known = await self._known()
-        if known is None or known.run_id != self._claim.run_id or known.finished:
-            return False
+        if known is None or known.run_id != self._claim.run_id:
+            return NOTHING_MADE, False
+        if known.finished:
+            return f"task {known.task_id} was made before, and stays", False
+        gone = []
         for task in await self._tasks.marked(self._plan.mark):
             if task.get("size") or (await data_state(self._services, task["id"]))[0] in {"queued", "started"}:
-                return False
+                return f"task {task['id']} stays: CVAT makes its frames already", False
             await self._tasks.delete(task["id"])
+            gone.append(str(task["id"]))
         await self._write(outputs.forget)
-        return True
+        return f"its begun task {', '.join(gone)} was deleted" if gone else NOTHING_MADE, True
 
     async def _create(self) -> int:
         plan = self._plan

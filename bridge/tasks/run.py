@@ -31,7 +31,7 @@ from bridge.tasks.ahead import NextStage
 from bridge.tasks.done import refuse_unfinished
 from bridge.tasks.inpaint import remove_grid
 from bridge.tasks.mark import mark_of
-from bridge.tasks.output import OutputTask, existing
+from bridge.tasks.output import NOTHING_MADE, OutputTask, existing
 from bridge.tasks.picture import Unusable, crop
 from bridge.tasks.plan import LeftOut, Plan, PlannedFrame, told
 from bridge.tasks.planning import make_plan
@@ -129,18 +129,19 @@ class Making:
             return "completed", None
         return "completed_with_errors", told(left_out, len(await self._finished()))
 
-    async def give_up(self) -> None:
+    async def give_up(self) -> str:
         """The run ends without its task: what was begun of that goes, so that nobody takes it for one."""
         plan = await self._load()
         if plan is None:
-            return
+            return NOTHING_MADE
         try:
-            if not await self._output(plan).give_up():
-                return
+            told, is_gone = await self._output(plan).give_up()
         except KelpError as error:
             log.event("output_left", run=self._claim.run_id, error=error)  # a retry goes on from it
-            return
-        await self._write(progress.forget)
+            return f"its begun task could not be deleted: {error.message}"
+        if is_gone:
+            await self._write(progress.forget)
+        return told
 
     async def why_failed(self, error: BaseException) -> str:
         """What ended the run, for people."""

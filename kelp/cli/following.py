@@ -13,6 +13,7 @@ from kelp.errors import Unreachable
 
 FINISHED = frozenset({"completed", "completed_with_errors", "failed", "cancelled", "skipped"})
 GOOD = frozenset({"completed", "skipped"})
+_UNDONE = {"failed": "had failed", "cancelled": "was cancelled", "skipped": "was skipped"}
 _PATIENCE_S = 60.0  # with a bridge that restarts
 _FIRST_PATIENCE_S = 15.0  # with one that was never seen: it may just be starting, or the address is wrong
 
@@ -59,6 +60,21 @@ def _first_view(bridge: Bridge, run_id: str) -> dict[str, Any]:
             time.sleep(1.0)
         else:
             return run
+
+
+def say_found(asked: dict[str, Any]) -> bool:
+    """Say what becomes of equal runs that were there already. Whether all that was asked for is done, or will be."""
+    stopping = False
+    for run, state in (asked.get("found") or {}).items():
+        if state == "cancelling":
+            stopping = True
+            say(f"run {run} is being cancelled: ask again once it is")
+        elif state in _UNDONE:
+            say(f"run {run} {_UNDONE[state]}: it is taken up again")
+        else:
+            told = "; --again does it anew" if state.startswith("completed") else ""
+            say(f"run {run} is {state.replace('_', ' ')} already{told}")
+    return not stopping
 
 
 def follow_all(bridge: Bridge, run_ids: list[str]) -> list[dict[str, Any]]:

@@ -464,7 +464,7 @@ def test_a_run_is_cancelled_where_it_stands_and_goes_on_when_asked(
     assert bridge.post(f"/api/v1/runs/{run_id}/retry").status_code == 409
     assert bridge.post(f"/api/v1/runs/{run_id}/cancel").status_code == 202
     run = bridge.wait_run(run_id)
-    assert (run["state"], run["attempt"]) == ("cancelled", 1)
+    assert (run["state"], run["attempt"], run["reason"]) == ("cancelled", 1, "cancelled; what was written before stays")
     assert bridge.post(f"/api/v1/runs/{run_id}/cancel").status_code == 409
     stored, asked = run["frames"]["done"], v2.count("POST", "/infer")
     assert bridge.post(f"/api/v1/runs/{run_id}/retry").status_code == 202
@@ -498,6 +498,10 @@ def test_a_run_that_has_not_begun_is_cancelled_at_once(cvat: Cvat, slowed: Bridg
     bridge.post(f"/api/v1/runs/{first}/cancel")
     assert bridge.wait_run(first)["state"] == "cancelled"
     assert cvat.shapes(job) == []
+    asked = bridge.post("/api/v1/runs", {"job": job, "model": "numpy-reef"})
+    assert (asked.status_code, asked.json()["found"]) == (202, {first: "cancelled"})
+    assert bridge.wait_run(first)["state"] == "completed"
+    assert held(cvat, project, job) == found_by_seed(1)
 
 
 def test_a_frame_that_was_set_aside_gets_another_chance(cvat: Cvat, slowed: BridgeProcess, v2: FaultProxy) -> None:

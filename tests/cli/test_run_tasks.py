@@ -21,3 +21,6 @@ def test_quadrats_are_cropped_after_a_look_at_what_would_be_done(kelp, cvat):
         assert f"task {made.id} → {task}" in listed
         again = kelp(*crop, "--follow")
         assert (again.returncode, f"task {task} exists" in again.stderr) == (0, True)
+        same = kelp(*crop, "--skip-invalid")
+        assert same.returncode == 0
+        assert "is completed with errors already; --again does it anew" in same.stderr

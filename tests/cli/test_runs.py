@@ -66,6 +66,9 @@ def test_a_run_that_fails_is_an_exit_code_and_can_be_retried(kelp, cvat):
     again = kelp("runs", "retry", run, "--follow")
     assert again.returncode == 1
     assert f"run {run} failed" in again.stderr
+    again = kelp("annotate", "--model", "reef", "--job", job, "--follow")
+    assert f"run {run} had failed: it is taken up again" in again.stderr
+    assert [listed["attempt"] for listed in json.loads(kelp("runs", "list", "--job", job, "-o", "json").stdout)] == [3]
 
 
 def test_a_run_of_a_model_that_cannot_start_fails_with_its_reason_long_before_its_patience_is_out(kelp, task):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kelp.cli.exits import UsageError
+from kelp.cli.exits import FAILED, UsageError
 from kelp.cli.output import DocumentOption, print_document, say
 from kelp.cli.parameters import SetOption, parse_set
 
@@ -25,7 +25,7 @@ def annotate(
     output: DocumentOption = None,
 ) -> None:
     """Annotate a job, a task or a project of CVAT now. --set takes the webhook's parameters too."""
-    from kelp.cli.following import exit_code_of, follow_all
+    from kelp.cli.following import exit_code_of, follow_all, say_found
     from kelp.cli.servers import bridge, who
 
     places = {"job": job, "task": task, "project": project}
@@ -37,6 +37,7 @@ def annotate(
         asked = called.post("/api/v1/runs", {**body, "caused_by": who()})
         for skipped, why in asked["skipped"].items():
             say(f"job {skipped} is left out: {why}")
+        will_do = say_found(asked)
         if output is None:
             for run in asked["runs"]:
                 typer.echo(run)
@@ -45,3 +46,5 @@ def annotate(
         print_document({**asked, "ended": ended} if follow else asked, output)
     if follow:
         raise typer.Exit(exit_code_of(ended))
+    if not will_do:
+        raise typer.Exit(FAILED)

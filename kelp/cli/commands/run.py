@@ -75,7 +75,7 @@ def remove_grid(
 
 def _ask(body: dict[str, Any], given: dict[str, Any], dry_run: bool, follow: bool, output: Document | None) -> None:
     from kelp.cli.exits import FAILED
-    from kelp.cli.following import exit_code_of, follow_all
+    from kelp.cli.following import exit_code_of, follow_all, say_found
     from kelp.cli.servers import bridge, who
 
     parameters = {name: value for name, value in given.items() if value is not None}
@@ -84,6 +84,7 @@ def _ask(body: dict[str, Any], given: dict[str, Any], dry_run: bool, follow: boo
         if dry_run:
             _print_dry(asked["would"], output)
             raise typer.Exit(FAILED if asked["would"]["state"] == "failed" else 0)
+        will_do = say_found(asked)
         if output is None:
             typer.echo(asked["runs"][0])
         ended = follow_all(called, asked["runs"]) if follow else []
@@ -91,6 +92,8 @@ def _ask(body: dict[str, Any], given: dict[str, Any], dry_run: bool, follow: boo
         print_document({**asked, "ended": ended} if follow else asked, output)
     if follow:
         raise typer.Exit(exit_code_of(ended))
+    if not will_do:
+        raise typer.Exit(FAILED)
 
 
 def _print_dry(would: dict[str, Any], output: Document | None) -> None:

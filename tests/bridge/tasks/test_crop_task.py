@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -337,11 +338,19 @@ def test_a_run_that_is_cancelled_leaves_no_half_task(cvat: Cvat, bridge: BridgeP
         run_id = bridge.post("/api/v1/runs", body).json()["runs"][0]
         bridge.wait_log("boundary", at="frame_kept", run=run_id)
         assert bridge.post(f"/api/v1/runs/{run_id}/cancel").status_code == 202
-        assert bridge.wait_run(run_id)["state"] == "cancelled"
+        run = bridge.wait_run(run_id)
+        assert (run["state"], run["target"]["task"]) == ("cancelled", None)
+        assert re.fullmatch(r"cancelled; its begun task \d+ was deleted", run["reason"])
         assert made.made() == []
-        assert bridge.post(f"/api/v1/runs/{run_id}/retry").status_code == 202
+        # Who asks for the same again wants it done.
+        asked = bridge.post("/api/v1/runs", body)
+        assert (asked.status_code, asked.json()["runs"]) == (202, [run_id])
+        assert asked.json()["found"] == {run_id: "cancelled"}
         assert bridge.wait_run(run_id)["state"] == "completed"
         assert len(made.names_made()) == 40
+        asked = bridge.post("/api/v1/runs", body)
+        assert (asked.status_code, asked.json()["found"]) == (200, {run_id: "completed"})
+        assert bridge.get(f"/api/v1/runs/{run_id}")["attempt"] == 2
 
 
 def test_events_that_mean_nothing_here_are_ignored(cvat: Cvat, bridge: BridgeProcess) -> None:
