@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kelp.card import Card
 from kelp.card.quantity import parse_size
-from kelp.errors import Forbidden, KelpError, NotFound, NotReady, Unauthorized, Unreachable
+from kelp.errors import KelpError, NotReady
 
 if TYPE_CHECKING:
     from kelp.cli.targets import Target
@@ -52,7 +52,9 @@ def checklist(
     else:
         yield from _on_trial(path, card, images, on_point)
     on_point("CVAT")
-    yield _of_cvat(card)
+    from kelp.cli.checklist_runs import of_cvat
+
+    yield of_cvat(card)
 
 
 def _of_card(faults: Sequence[str]) -> Line:
@@ -214,46 +216,6 @@ def _of_speed(card: Card, target: Target, files: Sequence[Path]) -> Line:
         advice = "near limits.request_seconds: raise it, or choose a lighter model (docs/models)"
         return Line("speed", "warn", told, advice)
     return Line("speed", "ok", told)
-
-
-def _of_cvat(card: Card) -> Line:
-    """Whether a real task was annotated by it; blocks only where a bridge is configured and says that none was."""
-    import os
-
-    from kelp.cli.servers import bridge
-
-    name = card.model_name
-    advice = (
-        f"annotate a task of yours (`kelp annotate --model {name} --task ID --follow`), look at it in CVAT, check again"
-    )
-    try:
-        with bridge() as called:
-            runs = called.get("/api/v1/runs", model=name, limit=200)["runs"]
-    except Unreachable as error:
-        state: State = "missing" if os.environ.get("KELP_BRIDGE_URL") else "warn"
-        return Line("CVAT task", state, error.message, "start the bridge (KELP_BRIDGE_URL names it), and check again")
-    except (Unauthorized, Forbidden) as error:
-        return Line("CVAT task", "missing", error.message, "set KELP_API_TOKEN")
-    except (KelpError, NotFound) as error:
-        return Line("CVAT task", "missing", error.message, advice)
-    good = [run for run in runs if run["state"] == "completed"]
-    bad = [run for run in runs if run["state"] in {"failed", "completed_with_errors"}]
-    if not good:
-        last = f"; the last one {bad[0]['state']}: {bad[0]['reason']}" if bad else ""
-        return Line("CVAT task", "missing", f"no run of {name} has completed{last}", advice)
-    best = max(good, key=_shapes)
-    place = f"task {best['task']}" + (f", job {best['job']}" if best.get("job") else "")
-    told = f"{len(good)} runs completed, the fullest with {_shapes(best)} shapes ({place})"
-    line = Line("CVAT task", "ok", told)
-    if bad and bad[0]["created_at"] > good[0]["created_at"]:
-        return replace(line, state="warn", told=f"{told}; the last one {bad[0]['state']}: {bad[0]['reason']}")
-    return line
-
-
-def _shapes(run: dict[str, Any]) -> int:
-    """Of a run that makes a task there are none."""
-    counted = run.get("shapes") or {}
-    return int(counted.get("written", 0)) + int(counted.get("kept", 0))
 
 
 def _bytes(quantity: str | None) -> int | None:

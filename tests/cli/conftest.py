@@ -83,7 +83,7 @@ def platform(tmp_path_factory, cvat_server) -> Iterator[Up]:  # noqa: F811
             KELP_CVAT_PASSWORD=cvat_server.password,
         )
         up.wait_for("listening", listener="main")
-        up.bridge_url = f"http://127.0.0.1:{bridge_port}"
+        up.bridge_url, up.models = f"http://127.0.0.1:{bridge_port}", folder / "models"
         yield up
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
+from kelp.card import load_card
 from kelp.cli.checklist import Line, checklist
+from kelp.cli.checklist_runs import of_cvat
 from tests.cli.conftest import Kelp, run_kelp
 from tests.cli.test_words import NOBODY
 from tests.local.conftest import write_card
-from tests.support.cvat import pictures
+from tests.support.cvat import pictures, wait_for
 from tests.support.predictor import NUMPY_RUNTIME
 
 RGB = tuple({"name": name, "type": "polygon"} for name in ("red", "green", "blue"))
@@ -78,7 +82,6 @@ def test_a_model_that_does_not_start_is_told_with_its_reason(tmp_path: Path, ima
 
 
 def test_synthetic_figures_are_a_warning(tmp_path: Path) -> None:
-    from kelp.card import load_card
 
     write_card(tmp_path, "reef", quality={"data": "synthetic reef", "f1": 0.9})
     lines: list[Line] = []
@@ -96,17 +99,36 @@ def test_synthetic_figures_are_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_finished_run_on_a_real_task_is_found(kelp: Kelp, platform, cvat, tmp_path: Path, monkeypatch) -> None:
-    from kelp.card import load_card
-    from kelp.cli.checklist import _of_cvat
-
-    write_card(tmp_path, "reef")
-    card = load_card(tmp_path / "reef.yaml")
     monkeypatch.setenv("KELP_BRIDGE_URL", platform.bridge_url)
     task = cvat.task(cvat.project(RGB), pictures(1))
     done = kelp("annotate", "--model", "reef", "--task", task.id, "--follow")
     assert done.returncode == 0, done.stderr
-    line = _of_cvat(card)
-    assert line.state == "ok"
-    assert "runs completed" in line.told
+    write_card(tmp_path, "reef")
+    line = of_cvat(load_card(tmp_path / "reef.yaml"))
+    assert (line.state, "nobody can tell" in line.told) == ("warn", True)
+    assert "completed, the fullest with" in line.told
     write_card(tmp_path, "slow")
-    assert _of_cvat(load_card(tmp_path / "slow.yaml").model_copy(update={"name": "nobody"})).blocks
+    assert of_cvat(load_card(tmp_path / "slow.yaml").model_copy(update={"name": "nobody"})).blocks
+
+
+def test_only_runs_with_the_cards_own_weights_count(
+    kelp: Kelp, platform, cvat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KELP_BRIDGE_URL", platform.bridge_url)
+    write_card(tmp_path, "dated", weights={"uri": "weights.bin", "sha256": hashlib.sha256(b"reef").hexdigest()})
+    card = load_card(tmp_path / "dated.yaml")
+    shutil.copy(tmp_path / "dated.yaml", platform.models / "dated.yaml")
+    task = cvat.task(cvat.project(RGB), pictures(1))
+    try:
+        wait_for(lambda: kelp("annotate", "--model", "dated", "--task", task.id, "--follow").returncode == 0)
+    finally:
+        (platform.models / "dated.yaml").unlink()
+        wait_for(lambda: "dated" not in kelp("models").stdout)
+    line = of_cvat(card)
+    assert (line.state, line.told[:15]) == ("ok", "1 run completed")
+    write_card(tmp_path, "dated", weights={"uri": "weights.bin", "sha256": "0" * 64})
+    line = of_cvat(load_card(tmp_path / "dated.yaml"))
+    assert (line.state, line.told) == (
+        "missing",
+        "no run of dated with these weights has completed; 1 run made with other weights of that name",
+    )
