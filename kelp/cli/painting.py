@@ -34,6 +34,11 @@ class Painted:
     encoded: bytes
     seconds: float
 
+    @property
+    def is_lossless(self) -> bool:
+        """Whether what the model left alone is as it was: JPEG changes every pixel a little."""
+        return self.encoded.startswith(b"\x89PNG")
+
 
 def paint(
     client: SyncCalls,
@@ -70,8 +75,7 @@ def faults_of(image: bytes, removal: Removal, painted: Painted) -> list[str]:
     if before.shape != after.shape:
         return [f"answered {_size(after)}, and was asked about {_size(before)}"]
     mask = _mask_of(removal)
-    lossless = painted.encoded.startswith(b"\x89PNG")
-    if mask is None or not lossless or mask.shape != before.shape[:2]:
+    if mask is None or not painted.is_lossless or mask.shape != before.shape[:2]:
         return []
     strayed = int(((before != after).any(axis=2) & (mask == 0)).sum())
     return [f"{strayed} pixels have changed that were not masked"] if strayed else []
@@ -144,12 +148,23 @@ def _painted(
     if before is not None and after is not None and before.shape == after.shape:
         height, width = after.shape[:2]
         result |= {"width": width, "height": height}
-        result["filled_percent"] = round(100 * float((before != after).any(axis=2).mean()), 2)
+        if (share := _filled(before, after, removal, painted)) is not None:
+            result["filled_percent"] = round(100 * share, 2)
     result["seconds"] = round(painted.seconds, 4)
     if place is not None:
         write_picture(place, painted.encoded)
         result["saved"] = str(place)
     return result
+
+
+def _filled(before: Picture, after: Picture, removal: Removal, painted: Painted) -> float | None:
+    """The share of the picture that was filled, 0..1: what has changed, or in a lossy answer what was masked.
+    None where nothing tells.
+    """
+    if painted.is_lossless:
+        return float((before != after).any(axis=2).mean())
+    mask = _mask_of(removal)
+    return None if mask is None or mask.shape != before.shape[:2] else float((mask != 0).mean())
 
 
 def decoded(encoded: bytes) -> Picture | None:

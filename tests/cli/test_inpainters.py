@@ -59,6 +59,20 @@ def test_pictures_come_back_filled(kelp: Kelp, images: Path, masks: Path, tmp_pa
         assert Path(results["a.jpg"]["saved"]).name == "a.png"  # as the model made it: without loss
 
 
+def test_of_a_lossy_answer_only_the_mask_tells_what_was_filled(
+    kelp: Kelp, images: Path, masks: Path, tmp_path: Path
+) -> None:
+    lossy = ("infer", "painter", images / "b.png", "--set", "format=jpeg")
+    done = kelp(*lossy, "--mask", masks, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["filled_percent"] == 25.0
+    grid = even_grid((60, 40), (9, 13)).points
+    assert grid is not None
+    (tmp_path / "points.json").write_text(json.dumps(grid.tolist()))
+    done = kelp(*lossy, "--points", tmp_path / "points.json")
+    assert (done.returncode, done.stdout.splitlines()[1].split()[1]) == (0, "-")
+
+
 def test_points_by_name_or_as_a_pose_was_answered(kelp: Kelp, images: Path, tmp_path: Path) -> None:
     grid = even_grid((60, 40), (9, 13)).points
     assert grid is not None
