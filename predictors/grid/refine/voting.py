@@ -23,7 +23,7 @@ def straight_lines(scores: Floats, along: NDArray[np.float64], step: int) -> tup
     ends = np.empty((strips, 2), np.int64)
     heights = np.empty(strips, np.float32)
     for strip in range(strips):
-        votes = flat[strip][index].mean(axis=1)
+        votes = flat[strip].take(index).mean(axis=1)
         best = int(votes.argmax())
         ends[strip] = best // tried * step, best % tried * step
         heights[strip] = votes[best]
@@ -31,10 +31,10 @@ def straight_lines(scores: Floats, along: NDArray[np.float64], step: int) -> tup
 
 
 @lru_cache(maxsize=8)
-def _paths(along: tuple[float, ...], offsets: int, step: int) -> NDArray[np.int32]:
-    """For each pair of end offsets which flat sample of a strip lies on the line: int32 [T · T, P]."""
+def _paths(along: tuple[float, ...], offsets: int, step: int) -> NDArray[np.intp]:
+    """For each pair of end offsets which flat sample of a strip lies on the line: [T · T, P], as numpy takes them."""
     tried = np.arange(0, offsets, step)
     share = np.array(along)
     place = tried[:, None, None] * (1 - share) + tried[None, :, None] * share
     index = np.rint(place).astype(np.int32) + np.arange(len(share), dtype=np.int32) * np.int32(offsets)
-    return np.asarray(index.reshape(-1, len(share)), np.int32)
+    return np.asarray(index.reshape(-1, len(share)), np.intp)
