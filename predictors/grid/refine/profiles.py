@@ -52,12 +52,11 @@ def across(gray: Gray, at: Points, normal: Points, offsets: NDArray[np.float64])
 
 def box_mean(profile: Floats, width: int) -> Floats:
     """Mean over `width` (odd) samples about each: float32, like `profile` [..., Q]; NaN spreads."""
-    half = width // 2
-    padded = np.pad(profile, [*([(0, 0)] * (profile.ndim - 1)), (half, half)], mode="edge")
-    total = np.zeros_like(profile)
-    for shift in range(width):
-        total += padded[..., shift : shift + profile.shape[-1]]
-    return total / np.float32(width)
+    # Not a running sum, which would carry a NaN on to all that follow it.
+    mean = np.full(width, 1 / width, np.float32)
+    flat = profile.reshape(-1, profile.shape[-1])
+    smooth = cv2.sepFilter2D(flat, -1, mean, np.ones(1, np.float32), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(smooth, np.float32).reshape(profile.shape)
 
 
 def shifted(profile: Floats, by: int) -> Floats:
