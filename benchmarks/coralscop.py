@@ -6,7 +6,6 @@ The weights are the demo's: a small network, so that what is measured is what st
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.row import Row, interleaved
+from benchmarks.row import Row, interleaved, ratio_of_medians
 from demo.reef import DEMO_SEEDS, render
 from kelp.card import load_card
 from kelp.geometry import mask_iou, outer_polygons, spans_of_masks
@@ -143,7 +142,7 @@ def _row(name: str, note: str, ours: Callable[[], Any], theirs: Callable[[], Any
     return Row(
         group="coralscop",
         name=name,
-        value=statistics.median(their) / statistics.median(mine),
+        value=ratio_of_medians(their, mine),
         target=target,
         higher_is_better=True,
         unit="s",

@@ -7,8 +7,6 @@ same run checks ours: run lengths byte for byte, polygons by overlap.
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.row import Row
+from benchmarks.row import Row, interleaved, ratio_of_medians
 from kelp.geometry import (
     MaskSpans,
     Polygons,
@@ -57,12 +55,12 @@ def run() -> list[Row]:
                 found = begin()
                 return outer_polygons(found, simplify_px), encode_cvat_masks(found)
 
-            mine, their = _interleaved(ours, theirs)
+            mine, their = interleaved(ours, theirs, ROUNDS)
             rows.append(
                 Row(
                     group="geometry",
                     name=f"{INSTANCES} masks at 1080p from {name}, simplify_px={simplify_px:g}",
-                    value=statistics.median(their) / statistics.median(mine),
+                    value=ratio_of_medians(their, mine),
                     target=target,
                     higher_is_better=True,
                     unit="s",
@@ -125,17 +123,6 @@ def _their_masks(masks: NDArray[np.bool_], boxes: NDArray[np.float32]) -> None:
     for mask, box in zip(masks, boxes.tolist(), strict=True):
         supervision.mask_to_polygons(mask)
         encode_mask(mask, box)
-
-
-def _interleaved(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[list[float], list[float]]:
-    samples: tuple[list[float], list[float]] = ([], [])
-    for number in range(ROUNDS + 1):
-        for work, taken in zip((ours, theirs), samples, strict=True):
-            started = time.perf_counter()
-            work()
-            if number:  # the first round warms up
-                taken.append(time.perf_counter() - started)
-    return samples
 
 
 def _check_runs(spans: MaskSpans, masks: NDArray[np.bool_]) -> None:

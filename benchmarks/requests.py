@@ -36,7 +36,8 @@ def _row(path: Path, folder: Path) -> Row:
     pictures = [quadrat(folder)]
     if card.task == "inpaint":
         pictures.append(_lines(folder))
-    inputs = [Tensor.from_bytes(*given) for given in zip(("image", "mask"), _contents(pictures), strict=False)]
+    given = zip(("image", "mask"), pictures, strict=False)
+    inputs = [Tensor.from_bytes(name, [picture.read_bytes()]) for name, picture in given]
     request = v2_request(card.model_name, *inputs, outputs=outputs_of(card))
     ours: list[float] = []
     bare: list[float] = []
@@ -57,10 +58,6 @@ def _row(path: Path, folder: Path) -> Row:
         "requests", f"{card.model_name}: a JPEG of {SIDE}² through REST", paired_ratio(ours, bare), 1.05, False, "s",
         ours, bare, against=f"the bare loop: imdecode and the same predictor{encoded}",
     )  # fmt: skip
-
-
-def _contents(files: list[Path]) -> list[list[bytes]]:
-    return [[file.read_bytes()] for file in files]
 
 
 def _lines(folder: Path) -> Path:

@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from demo.show.processes import free_ports
 from kelp.card import Card, load_card
 
 ROOT = Path(__file__).parents[2]
@@ -151,6 +151,4 @@ def card_of(path: Path) -> Card:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]

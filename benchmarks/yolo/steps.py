@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.row import Row, interleaved
+from benchmarks.row import Row, interleaved, ratio_of_medians
 from demo.reef import DEMO_SEEDS, render
 from kelp.card import parse_card
 from predictors.model import Item
@@ -76,7 +75,7 @@ def _row(name: str, note: str, ours: Callable[[], Any], theirs: Callable[[], Any
     return Row(
         group="yolo",
         name=name,
-        value=statistics.median(mine) / statistics.median(their),
+        value=ratio_of_medians(mine, their),
         target=1.0,
         higher_is_better=False,
         unit="s",

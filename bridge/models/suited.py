@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from bridge.models.card import ModelCard
+from kelp.settings.model import TASKS_FOR_RUNS
 
-_CAN: Mapping[str, tuple[str, frozenset[str]]] = {
-    "detect": ("annotates no jobs", frozenset({"segment", "detect", "pose"})),
-    "remove-grid": ("removes no grids", frozenset({"inpaint"})),
-}
+_LACKS = {"detect": "annotates no jobs", "remove-grid": "removes no grids"}
 
 
 def unsuited(card: ModelCard, kind: str) -> str | None:
     """Why the model can do no run of `kind`, for people; None where it can, or its card does not say what it does."""
-    lacks, tasks = _CAN[kind]
-    return None if card.task is None or card.task in tasks else f"{card.name} {lacks}: its task is {card.task}"
+    fits = card.task is None or card.task in TASKS_FOR_RUNS[kind]
+    return None if fits else f"{card.name} {_LACKS[kind]}: its task is {card.task}"

@@ -17,18 +17,19 @@ import httpx
 import psutil
 
 STOP_S = 20.0
+_ANY = random.SystemRandom()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on now.
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Ports of `host` that nobody listens on now.
 
     Below those that the system gives to outgoing connections (from 32768), one of which might take one meanwhile.
     """
     found: list[int] = []
     while len(found) < count:
-        port = random.randrange(20_000, 32_000)
+        port = _ANY.randrange(20_000, 32_000)
         with closing(socket.socket()) as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
             found += [port] if port not in found else []
     return found
 

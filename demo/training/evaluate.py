@@ -49,6 +49,19 @@ class Tally:
         return float(2 * self.matched[genus] / both) if both else float("nan")
 
 
+def mask_figures(gridded: Tally, bare: Tally) -> dict[str, float]:
+    """What a card says of masks found on pictures with the grid, and on the same ones without it."""
+    return {
+        "colonies": int(gridded.true.sum()),
+        "mask_f1_at_iou_0.5": round(gridded.f1, 3),
+        "precision": round(gridded.precision, 3),
+        "recall": round(gridded.recall, 3),
+        "mean_iou_of_matches": round(gridded.mean_iou, 3),
+        "mean_iou_of_all_colonies": round(gridded.mean_iou_of_truth, 3),
+        "mask_f1_at_iou_0.5_without_grid": round(bare.f1, 3),
+    }
+
+
 def mask_overlaps(masks: NDArray[np.bool_], instances: NDArray[np.int32], count: int) -> NDArray[np.float64]:
     """IoU of each mask (bool [D, H, W]) with each of `count` numbered instances (int32 [H, W]): float64 [D, count]."""
     sizes = np.bincount(instances.ravel(), minlength=count + 1)[1:]

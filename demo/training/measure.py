@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ultralytics import YOLO
 
 from demo.reef import GENUS_NAMES, HELD_OUT_SEEDS, Scene, render
-from demo.training.evaluate import Tally, box_overlaps, mask_overlaps, match, table
+from demo.training.evaluate import Tally, box_overlaps, mask_figures, mask_overlaps, match, table
 from demo.training.recipes import Recipe
 
 CONF, IOU = 0.25, 0.5
@@ -56,15 +56,7 @@ def _segmenter(recipe: Recipe, model: YOLO, scenes: Iterable[Scene], progress: C
         progress(done)
     without = f"without the grid: F1 {bare.f1:.3f}, mean IoU {bare.mean_iou:.3f} of matches"
     print(f"\n{table(gridded, recipe.genera)}\n{without}")
-    return {
-        "colonies": int(gridded.true.sum()),
-        "mask_f1_at_iou_0.5": round(gridded.f1, 3),
-        "precision": round(gridded.precision, 3),
-        "recall": round(gridded.recall, 3),
-        "mean_iou_of_matches": round(gridded.mean_iou, 3),
-        "mean_iou_of_all_colonies": round(gridded.mean_iou_of_truth, 3),
-        "mask_f1_at_iou_0.5_without_grid": round(bare.f1, 3),
-    }
+    return mask_figures(gridded, bare)
 
 
 def _detector(recipe: Recipe, model: YOLO, scenes: Iterable[Scene], progress: Callable[[int], None]) -> dict[str, Any]:

@@ -7,16 +7,15 @@ from kelp.errors import InvalidRequest
 from kelp.pipeline.cards import Cards
 from kelp.pipeline.errors import PipelineError
 from kelp.pipeline.schema import Detect, RemoveGrid
-from kelp.settings.model import DETECTORS, settings_of
+from kelp.settings.model import TASKS_FOR_RUNS, settings_of
 
-_TASKS = {"detect": DETECTORS, "remove-grid": frozenset({"inpaint"})}
 _DOES_NOT = {"detect": "detects nothing", "remove-grid": "removes no grids"}
 _OWN_FIELDS = {"model_name", "on", "label_map", "labels", "existing", "conv_mask_to_poly", "shape"}
 
 
 def task_fault(kind: str, task: str) -> str:
     """Why a model of `task` is of no use to a webhook of `kind`; "" where it is, or nobody knows the task."""
-    wanted = _TASKS.get(kind)
+    wanted = TASKS_FOR_RUNS.get(kind)
     if wanted is None or not task or task in wanted:
         return ""
     return f"{_DOES_NOT[kind]}: its task is {task}"
@@ -28,7 +27,7 @@ def refuse_task(spec: Detect | RemoveGrid, cards: Cards, place: str) -> None:
     card = cards.cards.get(spec.model)
     if card is None or not (fault := task_fault(kind, card.task)):
         return
-    fitting = sorted(name for name, other in cards.cards.items() if other.task in _TASKS[kind])
+    fitting = sorted(name for name, other in cards.cards.items() if other.task in TASKS_FOR_RUNS[kind])
     there = f"those that do: {', '.join(fitting)}" if fitting else f"no card in {cards.folder} does"
     raise PipelineError(f"{place}.{field}: '{spec.model}' {fault}; {there}")
 

@@ -14,6 +14,8 @@ from kelp.errors import InvalidRequest
 
 Kind = Literal["float", "int", "bool", "choice"]
 DETECTORS = frozenset({"segment", "detect", "pose"})
+TASKS_FOR_RUNS: Mapping[str, frozenset[str]] = {"detect": DETECTORS, "remove-grid": frozenset({"inpaint"})}
+"""Kind of run → tasks of the models that can do it; a kind that is not here needs no model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -17,8 +14,9 @@ from typing import Any
 import httpx
 import yaml
 
+from demo.show.processes import free_ports
+
 ROOT = Path(__file__).parents[2]
-_ANY = random.SystemRandom()
 NUMPY_RUNTIME = {"KELP_RUNTIMES": "numpy=tests.support.numpy_model:create"}
 
 
@@ -130,15 +128,8 @@ class Predictor:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free now, for programs that cannot be told to take any.
-
-    Below those that the system gives to outgoing connections (from 32768), one of which might take it meanwhile.
-    """
-    while True:
-        port = _ANY.randrange(20_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return port
+    """A port that is free now, for programs that cannot be told to take any."""
+    return free_ports(1, host)[0]
 
 
 def wait_for(condition: Any, timeout_s: float = 20.0, every_s: float = 0.01) -> None:

@@ -13,7 +13,7 @@ from demo.reef import HELD_OUT_SEEDS, TRAINING_SEEDS, VALIDATION_SEEDS, Scene, r
 from demo.training import card
 from demo.training.coralscop import pictures, sam, segformer
 from demo.training.coralscop.loop import Plan
-from demo.training.evaluate import Tally, mask_overlaps, match, table
+from demo.training.evaluate import Tally, mask_figures, mask_overlaps, match, table
 from demo.training.recipes import CARDS, RUNS, WEIGHTS
 from kelp.card import load_card
 from kelp.settings.model import effective_settings, settings_of
@@ -65,13 +65,7 @@ def measure(progress: Callable[[int], None], pictures_measured: int = MEASURED_P
         "data": f"synthetic reef, held-out seeds {seeds[0]} to {seeds[-1]}, {_MEASURED_PX} x {_MEASURED_PX}, with grid",
         "conf_threshold": settings["conf_threshold"],
         "points_per_side": settings["points_per_side"],
-        "colonies": int(gridded.true.sum()),
-        "mask_f1_at_iou_0.5": round(gridded.f1, 3),
-        "precision": round(gridded.precision, 3),
-        "recall": round(gridded.recall, 3),
-        "mean_iou_of_matches": round(gridded.mean_iou, 3),
-        "mean_iou_of_all_colonies": round(gridded.mean_iou_of_truth, 3),
-        "mask_f1_at_iou_0.5_without_grid": round(bare.f1, 3),
+        **mask_figures(gridded, bare),
     }
 
 
